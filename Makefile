@@ -1,0 +1,55 @@
+# `make book` builds the book into _build/html, `make test` runs every check. Either can be the first thing
+# typed on a fresh machine: both set up .venv, and reuse it afterwards. PYTHON=... names another Python.
+
+BIN := .venv/bin
+export PYTHON
+
+.PHONY: book test lint lab notebooks pictures address lock environment clean help
+
+book: environment
+	$(BIN)/jupyter-book build . -W -n --keep-going --quiet
+	@echo "The book is at _build/html/index.html"
+
+test: environment lint
+	$(BIN)/python -m pytest tests notebooks --nbval --nbval-sanitize-with tests/nbval.cfg
+
+lint: environment
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml
+	$(BIN)/check-jsonschema --builtin-schema vendor.citation-file-format CITATION.cff
+
+lab: environment
+	$(BIN)/jupyter lab notebooks
+
+notebooks: environment
+	$(BIN)/python tools/notebooks.py
+
+pictures: environment
+	$(BIN)/python tools/pictures.py
+
+address: environment
+	$(BIN)/python tools/address.py
+
+# One lock for Python 3.11 to 3.13 on every system; takes the newest versions that fit.
+lock: environment
+	$(BIN)/uv pip compile pyproject.toml --extra book --extra export --extra test --universal \
+		--python-version 3.11 --generate-hashes --no-header --no-annotate --upgrade -o requirements.txt
+
+environment:
+	@tools/environment.sh $(firstword $(MAKECMDGOALS))
+
+clean:
+	rm -rf .venv _build build *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+
+help:
+	@echo "make book       build the book into _build/html"
+	@echo "make test       run every check and test"
+	@echo "make lab        open JupyterLab on the notebooks"
+	@echo "make notebooks  make notebooks/ anew from chapters/"
+	@echo "make pictures   draw the pictures of the book's pages anew"
+	@echo "make address    copy the repository's address from _config.yml to where it stands"
+	@echo "make lock       write requirements.txt anew with the newest versions"
+	@echo "make clean      remove everything that make has made"
