@@ -1,0 +1,228 @@
+"""A second load in a blink: parsed faces, kept by the content of what they were parsed from.
+
+An entry's name is a hash of the source's bytes, so an edited source finds no entry. Hashing 300 MB takes longer
+than a load should, so an index remembers the hash of a file by its size, inode and times, as git does; POSIX
+systems set the change time themselves at every write, whatever a program then does to the modification time.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import sys
+import time
+import warnings
+import zipfile
+import zlib
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from fercourse.data.faces import SPLITS, Faces, FaceSet
+from fercourse.errors import FercourseError
+from fercourse.files import atomic_path, write_text
+
+#: Goes into every key: raise it when a reader changes what it makes of the same bytes.
+READER = 1
+#: Entries kept; the one unused for longest makes room.
+ENTRIES = 6
+
+_CHUNK = 1 << 23
+_BROKEN = (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error, FercourseError)
+
+
+def cache_folder() -> Path:
+    """The folder of parsed data: ``FERCOURSE_CACHE``, else the platform's own cache folder / fercourse."""
+    if chosen := os.environ.get("FERCOURSE_CACHE"):
+        return Path(chosen).expanduser()
+    if sys.platform == "win32":
+        base = Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local")
+    elif sys.platform == "darwin":
+        base = Path.home() / "Library" / "Caches"
+    else:
+        base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    return base / "fercourse"
+
+
+def source_files(path: Path) -> list[Path]:
+    """The files that make up a source: itself, or every file under a folder, in a fixed order."""
+    if not path.is_dir():
+        return [path]
+    found: list[Path] = []
+    for folder, folders, names in os.walk(path):
+        folders.sort()
+        found.extend(Path(folder, name) for name in sorted(names) if not name.startswith("."))
+    return found
+
+
+def content_key(files: Sequence[Path], root: Path, salt: str) -> str:
+    """A hash of the files' names below ``root`` and bytes, and of ``salt`` and the reader's version.
+
+    Asks the index first and reads the bytes only where it does not know these files as they stand now.
+
+    Raises:
+        FercourseError: a file cannot be read.
+    """
+    try:
+        signature, newest, coarse = _signature(files)
+        index = (
+            cache_folder() / "index" / (_hex(f"{os.path.abspath(root)}|{len(files)}|{files[0]}") + ".json")
+        )
+        content = _recall(index, signature)
+        if content is None:
+            started = time.time_ns()
+            content = _content(files, root)
+            # A file written again within one tick of the clock looks the same: trust only what has settled.
+            settled = started - newest > (2_000_000_000 if coarse else 50_000_000)
+            if settled and _signature(files)[0] == signature:
+                with contextlib.suppress(FercourseError):
+                    write_text(index, json.dumps({"signature": signature, "content": content}))
+    except OSError as error:
+        raise FercourseError(f"Cannot read {error.filename or root}: {error.strerror or error}.") from error
+    return _hex(f"{READER}|{salt}|{content}")
+
+
+def read_entry(key: str) -> Faces | None:
+    """The faces kept under ``key``; None where there are none. A damaged entry is removed, with a warning."""
+    path = _entry(key)
+    try:
+        if not path.is_file():
+            return None
+        # Members are stored, not compressed, and zipfile checks each one's checksum as it is read.
+        with np.load(path, allow_pickle=False) as stored:
+            meta = json.loads(bytes(stored["meta"]).decode())
+            arrays = {name: stored[name] for name in stored.files if name != "meta"}
+        faces = _unpack(arrays, meta)
+    except _BROKEN:
+        warnings.warn(f"The cached data in {path} are damaged; reading the source again.", stacklevel=3)
+        with contextlib.suppress(OSError):
+            path.unlink()
+        return None
+    with contextlib.suppress(OSError):
+        os.utime(path)
+    return faces
+
+
+def write_entry(key: str, faces: Faces) -> bool:
+    """Keep ``faces`` under ``key``; return False, with a warning, where the folder cannot be written."""
+    parts = list(faces)
+    arrays = {
+        "images": np.concatenate([part.images for part in parts]),
+        "labels": np.concatenate([part.labels for part in parts]),
+        "rows": np.concatenate([part.rows for part in parts]),
+    }
+    if all(part.votes is not None for part in parts):
+        arrays["votes"] = np.concatenate([part.votes for part in parts])
+    meta = {
+        "sizes": [len(part) for part in parts],
+        "layout": faces.layout,
+        "source": faces.source,
+        "notes": faces.notes,
+        "details": faces.details,
+    }
+    arrays["meta"] = np.frombuffer(json.dumps(meta).encode(), np.uint8)
+    path = _entry(key)
+    try:
+        with atomic_path(path) as temporary:
+            np.savez(temporary, **arrays)  # type: ignore[arg-type]
+    except FercourseError as error:
+        warnings.warn(f"{error} The data are not cached; set FERCOURSE_CACHE.", stacklevel=3)
+        return False
+    with contextlib.suppress(OSError):
+        kept = sorted(path.parent.glob("*.npz"), key=lambda entry: entry.stat().st_mtime, reverse=True)
+        for entry in kept[ENTRIES:]:
+            entry.unlink()
+    return True
+
+
+def remember_default(key: str) -> None:
+    """Make ``key`` what is loaded when no source is named."""
+    with contextlib.suppress(FercourseError):
+        write_text(cache_folder() / "default.json", json.dumps({"key": key}))
+
+
+def default_key() -> str | None:
+    """The key that `remember_default` wrote last; None where there is none."""
+    try:
+        key = json.loads((cache_folder() / "default.json").read_text(encoding="utf-8"))["key"]
+    except (*_BROKEN, TypeError):
+        return None
+    return key if isinstance(key, str) and key.isalnum() else None
+
+
+def _entry(key: str) -> Path:
+    return cache_folder() / "faces" / f"{key}.npz"
+
+
+def _unpack(arrays: dict[str, np.ndarray], meta: dict[str, Any]) -> Faces:
+    sizes = meta["sizes"]
+    if sum(sizes) != len(arrays["images"]):
+        raise FercourseError("The entry's sizes do not add up.")
+    parts, start = [], 0
+    for split, size in zip(SPLITS, sizes, strict=True):
+        to = slice(start, start + size)
+        votes = arrays["votes"][to] if "votes" in arrays else None
+        parts.append(
+            FaceSet(arrays["images"][to], arrays["labels"][to], split, arrays["rows"][to], votes=votes)
+        )
+        start += size
+    return Faces(
+        *parts,
+        layout=meta["layout"],
+        source=meta["source"],
+        notes=tuple(meta["notes"]),
+        details=meta["details"],
+    )
+
+
+def _hex(text: str) -> str:
+    return hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()
+
+
+def _signature(files: Sequence[Path]) -> tuple[str, int, bool]:
+    """A hash of the files' names and stat fields, the newest time among them, and whether times are coarse."""
+    digest = hashlib.sha256()
+    newest, coarse = 0, False
+    for file in files:
+        stat = os.stat(file)
+        fields = (stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns, stat.st_ino, stat.st_dev)
+        digest.update(f"{file}|{fields}\n".encode("utf-8", "surrogateescape"))
+        newest = max(newest, stat.st_mtime_ns, stat.st_ctime_ns)
+        coarse = coarse or stat.st_ctime_ns % 1_000_000_000 == 0
+    return digest.hexdigest(), newest, coarse
+
+
+def _recall(index: Path, signature: str) -> str | None:
+    try:
+        known = json.loads(index.read_text(encoding="utf-8"))
+        return known["content"] if known["signature"] == signature else None
+    except (*_BROKEN, TypeError):
+        return None
+
+
+def _content(files: Sequence[Path], root: Path) -> str:
+    """A hash of names and bytes, taken chunk by chunk on all processors."""
+    chunks = [(file, start) for file in files for start in range(0, max(1, file.stat().st_size), _CHUNK)]
+
+    def digest(chunk: tuple[Path, int]) -> bytes:
+        file, start = chunk
+        with open(file, "rb", buffering=0) as handle:
+            handle.seek(start)
+            name = os.path.relpath(file, root) if len(files) > 1 else ""
+            parts = hashlib.sha256(f"{name}|{start}|".encode("utf-8", "surrogateescape"))
+            left = _CHUNK
+            while left and (data := handle.read(min(left, 1 << 20))):
+                parts.update(data)
+                left -= len(data)
+            return parts.digest()
+
+    with ThreadPoolExecutor(max(1, min(8, os.cpu_count() or 1))) as pool:
+        whole = hashlib.sha256()
+        for part in pool.map(digest, chunks):
+            whole.update(part)
+    return whole.hexdigest()
