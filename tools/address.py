@@ -2,8 +2,8 @@
 
     python tools/address.py            write it (what `make address` does)
 
-`repository.url` in _config.yml is the one setting; the book's address follows from it. Everything here works on
-text, so notebooks keep their outputs and need not be run again.
+`repository.url` in _config.yml is the one setting; the book's address follows from it. Everything here works
+on text, so notebooks keep their outputs and need not be run again.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ class Address:
 
     @classmethod
     def of(cls, config: Path) -> Address:
-        """Read ``repository.url`` of a Jupyter Book configuration; ValueError when it is no GitHub address."""
+        """Read ``repository.url`` of a book's configuration; ValueError when it is no GitHub address."""
         url = yaml.safe_load(config.read_text(encoding="utf-8"))["repository"]["url"]
         found = re.fullmatch(rf"https://github\.com/({SLUG})", url)
         if not found:

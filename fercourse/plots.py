@@ -1,0 +1,230 @@
+"""Figures of the course: arrays in, Axes out.
+
+Every function draws into ``ax`` (or a new figure of a fitting size) and returns the Axes; none calls ``show``
+or changes matplotlib's settings. `use_style` sets how the figures look: on white, so that they read the
+same in the book's light and dark theme, in Jupyter and on paper.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import matplotlib as mpl
+import matplotlib.pyplot as plt
+import numpy as np
+import seaborn as sns
+from cycler import cycler
+from matplotlib.axes import Axes
+from matplotlib.colors import TwoSlopeNorm
+
+from fercourse.data.faces import EMOTIONS
+
+#: Okabe and Ito's palette ("Color Universal Design", 2008), told apart with every common colour vision; in
+#: this order neighbours differ in lightness too, so that a grey print still reads.
+PALETTE = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#000000")
+
+_STYLE: dict[Any, Any] = {
+    "figure.facecolor": "white",
+    "savefig.facecolor": "white",
+    "figure.dpi": 110,
+    "figure.constrained_layout.use": True,
+    "axes.facecolor": "white",
+    "axes.prop_cycle": cycler(color=PALETTE),
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.titlesize": 11,
+    "axes.titlelocation": "left",
+    "axes.labelsize": 10,
+    "axes.grid": False,
+    "font.size": 10,
+    "legend.frameon": False,
+    "xtick.labelsize": 9,
+    "ytick.labelsize": 9,
+    "image.cmap": "gray",
+    "image.interpolation": "nearest",
+    "svg.hashsalt": "fercourse",
+}
+
+
+def use_style() -> None:
+    """Make the figures of this process look as in the book; a notebook calls it once, at its top."""
+    mpl.rcParams.update(_STYLE)
+
+
+def faces(
+    images: np.ndarray,
+    titles: Sequence[str] | None = None,
+    *,
+    columns: int = 7,
+    size: float = 1.0,
+    signed: bool = False,
+) -> np.ndarray:
+    """Show images in a grid, row by row.
+
+    Args:
+        images: shape (N, height, width). uint8 is shown as 0 to 255, a float between its extremes over all
+            images, so that images of one grid can be compared.
+        titles: one line over each image.
+        columns: images a row.
+        size: width of one image in inches.
+        signed: colour instead of grey: blue below zero, white at zero, red above, with one scale for all.
+
+    Returns:
+        The Axes, shape (rows, columns); those without an image are blank.
+
+    Raises:
+        ValueError: ``images`` is not (N, height, width), or ``titles`` are not N.
+    """
+    images = np.asarray(images)
+    if images.ndim != 3 or (titles is not None and len(titles) != len(images)):
+        raise ValueError(
+            f"Expected images of shape (N, height, width) and N titles; "
+            f"got {images.shape} and {None if titles is None else len(titles)}."
+        )
+    columns = min(columns, len(images)) or 1
+    rows = max(1, -(-len(images) // columns))
+    height = size * (1.0 + (0.26 if titles is not None else 0.04))
+    # An explicit "none" layout: hundreds of small Axes need no solver, only fixed gaps.
+    figure, axes = plt.subplots(
+        rows, columns, figsize=(size * columns, height * rows), squeeze=False, layout="none"
+    )
+    figure.subplots_adjust(0.01, 0.02, 0.99, 0.98 - 0.2 / (height * rows) * (titles is not None), 0.06, 0.06)
+    if titles is not None:
+        figure.subplots_adjust(hspace=0.3 / size)
+    if signed:
+        limit = float(np.abs(images).max()) or 1.0
+        shown = {"cmap": "RdBu_r", "norm": TwoSlopeNorm(0.0, -limit, limit)}
+    elif images.dtype == np.uint8:
+        shown = {"cmap": "gray", "vmin": 0, "vmax": 255}
+    else:
+        shown = {"cmap": "gray", "vmin": float(images.min()), "vmax": float(images.max())}
+    for place, ax in enumerate(axes.flat):
+        ax.set_axis_off()
+        if place < len(images):
+            ax.imshow(images[place], **shown)
+            if titles is not None:
+                ax.set_title(titles[place], fontsize=9, loc="center", pad=3)
+    return axes
+
+
+def class_counts(
+    counts: Mapping[str, np.ndarray], *, classes: Sequence[str] = EMOTIONS, ax: Axes | None = None
+) -> Axes:
+    """Draw images a class as horizontal bars, the splits end to end, the largest class on top.
+
+    Args:
+        counts: a split's name to its counts, shape (classes,).
+        classes: names in the order of the counts.
+    """
+    ax = _axes(ax, 6.4, 3.2)
+    total = np.sum(list(counts.values()), axis=0)
+    order = np.argsort(total, kind="stable")
+    left = np.zeros(len(classes), dtype=np.int64)
+    for (split, values), colour in zip(counts.items(), PALETTE, strict=False):
+        widths = np.asarray(values)[order]
+        ax.barh([classes[k] for k in order], widths, left=left, label=split, color=colour)
+        left += widths
+    for place, count in enumerate(left):
+        ax.annotate(
+            f"{count:,} ({count / max(1, total.sum()):.1%})",
+            (count, place),
+            xytext=(4, 0),
+            textcoords="offset points",
+            va="center",
+            fontsize=9,
+        )
+    ax.set_xlim(0, 1.2 * max(1, left.max()))
+    ax.set_xlabel("images")
+    ax.legend(loc="lower right")
+    return ax
+
+
+def histogram(
+    counts: Mapping[str, np.ndarray], edges: np.ndarray, *, label: str = "", ax: Axes | None = None
+) -> Axes:
+    """Draw histograms that were counted elsewhere as outlines, each scaled to a share of its own total.
+
+    Args:
+        counts: a name to its counts, shape (bins,).
+        edges: shape (bins + 1,).
+        label: what is counted, under the axis.
+    """
+    ax = _axes(ax, 6.4, 3.0)
+    for (name, values), colour in zip(counts.items(), PALETTE, strict=False):
+        share = np.asarray(values) / max(1, np.sum(values))
+        ax.stairs(share, edges, label=name, color=colour, linewidth=1.4)
+    ax.set_xlabel(label)
+    ax.set_ylabel("share")
+    ax.set_ylim(bottom=0)
+    if len(counts) > 1:
+        ax.legend()
+    return ax
+
+
+def matrix(
+    counts: np.ndarray,
+    *,
+    classes: Sequence[str] = EMOTIONS,
+    rows: str = "label",
+    columns: str = "prediction",
+    ax: Axes | None = None,
+) -> Axes:
+    """Draw a confusion matrix: each cell its row's share in per cent, so that the diagonal is the recall.
+
+    Args:
+        counts: shape (classes, classes); row: what an image is labelled, column: what it was taken for.
+        rows, columns: what the two sides are, where not labels and predictions.
+    """
+    ax = _axes(ax, 5.4, 4.6)
+    counts = np.asarray(counts)
+    share = 100 * counts / np.maximum(1, counts.sum(axis=1, keepdims=True))
+    sns.heatmap(
+        share,
+        annot=True,
+        fmt=".0f",
+        cmap="cividis",
+        vmin=0,
+        vmax=100,
+        square=True,
+        linewidths=0.5,
+        cbar_kws={"label": f"% of the {rows}", "shrink": 0.8},
+        xticklabels=list(classes),
+        yticklabels=list(classes),
+        ax=ax,
+    )
+    ax.set_xlabel(columns)
+    ax.set_ylabel(rows)
+    ax.tick_params(axis="x", rotation=45)
+    ax.tick_params(axis="y", rotation=0)
+    return ax
+
+
+def history(
+    curves: Mapping[str, Sequence[float]], *, label: str = "", best: int | None = None, ax: Axes | None = None
+) -> Axes:
+    """Draw one value an epoch for each named curve, epochs counted from 1.
+
+    Args:
+        curves: a name to its values; the curves may differ in length.
+        label: what the values are.
+        best: the epoch whose weights were kept, marked by a vertical line.
+    """
+    ax = _axes(ax, 6.4, 3.0)
+    for (name, values), colour, line in zip(
+        curves.items(), PALETTE, ("-", "--", "-.", ":") * 2, strict=False
+    ):
+        ax.plot(np.arange(1, len(values) + 1), values, line, color=colour, label=name)
+    if best is not None:
+        ax.axvline(best, color="0.6", linewidth=1)
+        ax.annotate("kept", (best, 1), xycoords=("data", "axes fraction"), xytext=(3, -10), fontsize=9,
+                    textcoords="offset points", color="0.35")  # fmt: skip
+    ax.set_xlabel("epoch")
+    ax.set_ylabel(label)
+    if len(curves) > 1:
+        ax.legend()
+    return ax
+
+
+def _axes(ax: Axes | None, width: float, height: float) -> Axes:
+    return plt.subplots(figsize=(width, height))[1] if ax is None else ax
