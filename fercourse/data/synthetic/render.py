@@ -1,0 +1,166 @@
+"""From parameter tables to pictures and masks, in small batches and several threads."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+
+from fercourse.data.synthetic import features, head
+from fercourse.data.synthetic.canvas import Array, Canvas, Patch
+from fercourse.data.synthetic.parameters import PARAMETERS, STYLES
+from fercourse.errors import FercourseError
+
+#: Names of the masks: the parts of a face, less what stands before it.
+PARTS = ("mouth", "eyes", "brows", "nose", "head")
+_BATCH = 24  # faces painted at once: small enough for the processor's cache
+_BEHIND = tuple(STYLES.index(name) for name in ("long", "bob", "curls", "headscarf"))
+
+
+def _noise(canvas: Canvas, p: head.Rows) -> Array:
+    """Return grain of standard deviation 1: a hash of the face's key and the pixel, four bytes summed."""
+    key = p["noise_key"].astype(np.uint32)
+    pixel = np.arange(canvas.size * canvas.size, dtype=np.uint32).reshape(1, canvas.size, canvas.size)
+    x = (key * np.uint32(0x9E3779B1)) ^ (pixel * np.uint32(0x85EBCA77))
+    for shift, factor in ((16, 0x21F0AAAD), (15, 0x735A2D97)):
+        x ^= x >> np.uint32(shift)
+        x *= np.uint32(factor)
+    x ^= x >> np.uint32(15)
+    pairs = (x & np.uint32(0x00FF00FF)) + ((x >> np.uint32(8)) & np.uint32(0x00FF00FF))
+    total = (pairs & np.uint32(0xFFFF)) + (pairs >> np.uint32(16))
+    return (total.astype(np.float32) - np.float32(510.0)) * np.float32(1.0 / 147.8)
+
+
+def _blur(grey: Array, p: head.Rows, size: int) -> Array:
+    """Return the pictures blurred by a 3x3 binomial of the asked width; the border repeats."""
+    weight = p["blur"] * (size / np.float32(48.0))
+    weight = np.minimum(weight * weight * np.float32(0.5), np.float32(0.33))
+    for axis in (1, 2):
+        before = np.take(grey, np.maximum(np.arange(size) - 1, 0), axis=axis)
+        before += np.take(grey, np.minimum(np.arange(size) + 1, size - 1), axis=axis)
+        before *= weight
+        grey = grey * (1.0 - 2.0 * weight)
+        grey += before
+    return grey
+
+
+def _paint(table: Array, size: int, without: frozenset[str]) -> tuple[Array, dict[str, Array]]:
+    """Return uint8 pictures and boolean masks of the faces of one parameter table."""
+    p = head.Rows(table)
+    canvas = Canvas(p, size)
+    masks = {part: np.zeros(canvas.grey.shape, dtype=bool) for part in PARTS}
+    form = head.Head(canvas, p)
+    masks["head"] = form.inside >= 0.5
+    head.paint_background(canvas, p)
+    for index, chosen, picture, shape in _some(canvas, p, form, p.where("style", *_BEHIND)):
+        head.paint_hair_behind(picture, chosen, shape)
+        canvas.grey[index] = picture.grey
+    head.paint_body(canvas, p)
+    head.paint_ears(canvas, p)
+    head.paint_head(canvas, p, form)
+    for index, chosen, picture, shape in _some(canvas, p, form, p.where("beard", 1, 2, 3, 4)):
+        head.paint_beard(picture, chosen, shape)
+        canvas.grey[index] = picture.grey
+    for side in (-1, 1):
+        patch, place = canvas.patch(side * p["eye_x"], p["eye_y"] - 0.17, 22, 24)
+        features.paint_socket(patch, p, side)
+        if "eyes" not in without:
+            masks["eyes"][place] |= features.paint_eye(patch, p, side) > 0
+        if "brows" not in without:
+            masks["brows"][place] |= features.paint_brow(patch, p, side) > 0
+        canvas.put(patch, place)
+    _patch(canvas, p, 0.1, 34, 28, without, masks, "nose")
+    _patch(canvas, p, p["mouth_y"] + 0.07, 32, 26, without, masks, "mouth")
+    hidden = np.zeros(canvas.grey.shape, dtype=bool)
+    haired = np.setdiff1d(np.arange(len(p)), p.where("style", STYLES.index("bald")))
+    for index, chosen, picture, shape in _some(canvas, p, form, haired):
+        cover = head.hair_cover(picture, chosen, shape)
+        head.paint_hair(picture, chosen, cover)
+        canvas.grey[index] = picture.grey
+        hidden[index] |= cover >= 0.5
+    for index, chosen, picture, _ in _some(canvas, p, form, p.where("glasses", 1, 2)):
+        head.paint_glasses(picture, chosen)
+        canvas.grey[index] = picture.grey
+    for part in PARTS[:-1]:
+        masks[part] &= ~hidden
+    for index, chosen, picture, _ in _some(canvas, p, form, p.where("occluder", 1, 2, 3)):
+        cover = head.occluder_cover(picture, chosen)
+        head.paint_occluder(picture, chosen, cover)
+        canvas.grey[index] = picture.grey
+        for mask in masks.values():
+            mask[index] &= cover < 0.5
+    grey = _blur(canvas.grey, p, size) if p["blur"].any() else canvas.grey
+    grey = (grey - 0.5) * p["gain"] + 0.5
+    if p["noise"].any():
+        grey += _noise(canvas, p) * p["noise"]
+    np.clip(grey, 0.0, 1.0, out=grey)
+    grey *= 255.0
+    return np.rint(grey, out=grey).astype(np.uint8), masks
+
+
+def _patch(
+    canvas: Canvas, p: head.Rows, v: Array | float, width: int, height: int, without: frozenset[str],
+    masks: dict[str, Array], part: str,
+) -> None:  # fmt: skip
+    patch, place = canvas.patch(np.zeros_like(p["scale"]), v + np.zeros_like(p["scale"]), width, height)
+    if part == "nose":
+        features.paint_cheeks(patch, p)
+    if part not in without:
+        paint = {"nose": features.paint_nose, "mouth": features.paint_mouth}[part]
+        masks[part][place] |= paint(patch, p) > 0
+    canvas.put(patch, place)
+
+
+def _some(
+    canvas: Canvas, p: head.Rows, form: head.Head, index: Array
+) -> Iterator[tuple[Array, head.Rows, Canvas, head.Head]]:
+    """Yield the faces ``index`` selects as a smaller batch, once; nothing where none is selected."""
+    if len(index):
+        yield index, p.take(index), canvas.take(index), form.take(index)
+
+
+def draw(
+    parameters: Array, *, size: int = 48, without: tuple[str, ...] = (), masks: bool = False, threads: int | None = None
+) -> Array | tuple[Array, dict[str, Array]]:
+    """Draw the faces of a parameter table.
+
+    Args:
+        parameters: float32 (N, len(PARAMETERS)), such as ``truth['parameters']`` of a split of drawn faces.
+        size: side of the pictures in pixels.
+        without: parts of `PARTS` to leave out, all but 'head'.
+        masks: also return where each part is.
+        threads: how many threads draw; all processors if None. The pictures do not depend on it.
+
+    Returns:
+        uint8 (N, size, size); with ``masks`` a pair of it and {part: bool (N, size, size)}.
+
+    Raises:
+        FercourseError: the table has another shape, the size is not 16 to 1024, or a part is unknown.
+    """
+    parameters = np.ascontiguousarray(parameters, dtype=np.float32)
+    if parameters.ndim != 2 or parameters.shape[1] != len(PARAMETERS):
+        raise FercourseError(
+            f"The parameters of drawn faces have shape {parameters.shape}; expected (N, {len(PARAMETERS)})."
+        )
+    if not 16 <= size <= 1024:
+        raise FercourseError(f"Faces are drawn at 16 to 1024 pixels, not {size}.")
+    unknown = set(without) - set(PARTS[:-1])
+    if unknown:
+        raise FercourseError(f"No part {sorted(unknown)[0]!r} to leave out; choose from {', '.join(PARTS[:-1])}.")
+    images = np.empty((len(parameters), size, size), dtype=np.uint8)
+    found = {part: np.empty(images.shape, dtype=bool) for part in PARTS} if masks else {}
+    batch = max(1, round(_BATCH * (48 / size) ** 2))
+
+    def paint(start: int) -> None:
+        rows = slice(start, start + batch)
+        images[rows], areas = _paint(parameters[rows], size, frozenset(without))
+        for part in found:
+            found[part][rows] = areas[part]
+
+    starts = range(0, len(parameters), batch)
+    workers = min(threads or os.cpu_count() or 1, max(1, len(starts)))
+    with ThreadPoolExecutor(workers) as pool:
+        list(pool.map(paint, starts))
+    return (images, found) if masks else images
