@@ -3,8 +3,8 @@
     python tools/notebooks.py                  every chapter (what `make notebooks` does)
     python tools/notebooks.py chapters/01_the_data_set.py
 
-Made so that a second run changes nothing: cell ids follow from the chapter's name, times and widget state are not
-kept, and of the metadata only what readers see the effect of.
+Made so that a second run changes nothing: cell ids follow from the chapter's name, times and widget state are
+not kept, and of the metadata only what readers see the effect of.
 """
 
 from __future__ import annotations
@@ -46,7 +46,11 @@ def read_chapter(path: Path) -> NotebookNode:
 
 
 def run(notebook: NotebookNode, folder: Path) -> NotebookNode:
-    """Run every cell in ``folder`` and return the notebook with outputs; nbclient's CellExecutionError passes."""
+    """Run every cell in ``folder`` and return the notebook with outputs.
+
+    Raises:
+        nbclient.exceptions.CellExecutionError: a cell failed.
+    """
     client = NotebookClient(
         notebook,
         timeout=CELL_TIMEOUT,
