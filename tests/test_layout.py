@@ -9,13 +9,11 @@ import sys
 import tomllib
 from pathlib import Path
 
+import address
 import pytest
 import yaml
 from packaging.requirements import Requirement
 from packaging.version import Version
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "tools"))
-import address
 
 MIB = 2**20
 

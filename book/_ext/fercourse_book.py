@@ -27,8 +27,6 @@ def drop_thebe(app: Sphinx, page: str, template: str, context: dict[str, Any], d
 
 
 def setup(app: Sphinx) -> dict[str, Any]:
-    # Scripts and styles that an extension adds on some pages only would be missed by the theme's search.
-    app.set_html_assets_policy("always")
     # Before sphinxext-opengraph and sphinx-notfound-page read what is set here (default priority: 500).
     app.connect("config-inited", place_book, priority=100)
     app.connect("html-page-context", drop_thebe, priority=900)
