@@ -8,11 +8,10 @@ Strokes use +, -, *, / and square roots only, which every machine rounds alike.
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping
 
 import numpy as np
 
-PIXELS_PER_UNIT = 18.6  # of an average head in a picture of 48 pixels
+PIXELS_PER_UNIT = 18.4  # of an average head in a picture of 48 pixels
 Array = np.ndarray
 
 
@@ -20,7 +19,7 @@ def fill(distance: Array, ip: Array) -> Array:
     """Return the coverage of a shape from signed ``distance`` (negative inside)."""
     cover = distance * -ip
     cover += 0.5
-    return np.clip(cover, 0.0, 1.0, out=cover)
+    return cover.clip(0.0, 1.0, out=cover)
 
 
 def line(distance: Array, width: Array | float, ip: Array) -> Array:
@@ -28,7 +27,9 @@ def line(distance: Array, width: Array | float, ip: Array) -> Array:
     cover = np.abs(distance)
     cover *= -ip
     cover += width * ip * 0.5 + 0.5
-    return np.clip(cover, 0.0, np.minimum(width * ip, 1.0), out=cover)
+    cover.clip(0.0, 1.0, out=cover)
+    cover *= np.minimum(width * ip, 1.0)
+    return cover
 
 
 def soft(squared: Array) -> Array:
@@ -49,7 +50,7 @@ def ridge(distance: Array, radius: Array | float) -> Array:
 def smooth(edge: Array | float, width: Array | float, value: Array) -> Array:
     """Return a ramp from 0 to 1 as ``value`` passes from ``edge`` - width/2 to ``edge`` + width/2."""
     ramp = (value - edge) * (1.0 / width) + 0.5
-    return np.clip(ramp, 0.0, 1.0, out=ramp)
+    return ramp.clip(0.0, 1.0, out=ramp)
 
 
 def blend(grey: Array, cover: Array, tone: Array | float) -> None:
@@ -75,8 +76,20 @@ class Patch:
     The coordinates follow the face's features as the head turns. `Canvas.patch` makes them.
     """
 
-    def __init__(self, grey: Array, u: Array, v: Array, ip: Array) -> None:
+    def __init__(self, grey: Array, u: Array, v: Array, ip: Array, place: list[tuple[slice, slice]]) -> None:
         self.grey, self.u, self.v, self.ip = grey, u, v, ip
+        self._place = place
+
+    def put(self, values: Array, pictures: Array) -> None:
+        """Write ``values`` (such as the patch's ``grey``) into ``pictures`` where the patch came from."""
+        # A loop of plain copies: indexing all at once with arrays takes several times as long.
+        for picture, window, (rows, columns) in zip(pictures, values, self._place, strict=True):
+            picture[rows, columns] = window
+
+    def put_mask(self, values: Array, pictures: Array) -> None:
+        """Add the boolean ``values`` to the masks ``pictures`` where the patch came from."""
+        for picture, window, (rows, columns) in zip(pictures, values, self._place, strict=True):
+            picture[rows, columns] |= window
 
 
 class Canvas:
@@ -96,7 +109,7 @@ class Canvas:
         self._cos = (1.0 - half * half) / (1.0 + half * half)
         self._sin = 2.0 * half / (1.0 + half * half)
         self._x = (p["shift_x"] + 24.0) * np.float32(zoom)
-        self._y = (p["shift_y"] + 24.5) * np.float32(zoom)
+        self._y = (p["shift_y"] + 23.8) * np.float32(zoom)
         self._yaw, self._pitch = p["yaw"] * np.float32(0.32), p["pitch"] * np.float32(0.22)
         steps = np.arange(size, dtype=np.float32) + np.float32(0.5)
         self.u0, self.v0 = self._straight(steps[None, :, None], steps[None, None, :])
@@ -109,6 +122,20 @@ class Canvas:
         for name in ("grey", "ip", "u0", "v0", "u", "v", "_inverse", "_cos", "_sin", "_x", "_y", "_yaw", "_pitch"):
             setattr(other, name, getattr(self, name)[index])
         return other
+
+    def band(self, low: float, high: float) -> tuple[Canvas, slice]:
+        """Return the rows where any face has v between ``low`` and ``high``: a view to paint on, and which rows.
+
+        Strokes that stay within those v lose nothing by it and cost less.
+        """
+        edges = self.v0[:, :, [0, -1]]
+        needed = ((edges.min(axis=2) <= high) & (edges.max(axis=2) >= low)).any(axis=0)
+        rows = np.flatnonzero(needed)
+        part = slice(rows[0], rows[-1] + 1) if len(rows) else slice(0, 0)
+        other = copy.copy(self)
+        for name in ("grey", "u0", "v0", "u", "v"):
+            setattr(other, name, getattr(self, name)[:, part])
+        return other, part
 
     def _straight(self, y: Array, x: Array) -> tuple[Array, Array]:
         dx, dy = (x - self._x) * self._inverse, (y - self._y) * self._inverse
@@ -126,8 +153,11 @@ class Canvas:
         along *= self._pitch
         return np.add(across, u, out=across), np.add(along, v, out=along)
 
-    def _window(self, u: Array, v: Array, width: float, height: float) -> tuple[Array, Array, Array]:
-        """Return index arrays of the pixels around feature point (u, v), the same number for every face."""
+    def patch(self, u: Array, v: Array, width: float, height: float) -> Patch:
+        """Return a copy of the pixels around feature point (u, v), of the same size for every face.
+
+        ``u`` and ``v`` have shape (N, 1, 1); ``width`` and ``height`` are in pixels of a 48-pixel picture.
+        """
         uh, vh = u, v
         for _ in range(2):  # undo `turned`, nearly: the windows have room to spare
             uh = u - self._yaw * (1.0 - 0.8 * uh * uh)
@@ -136,22 +166,15 @@ class Canvas:
         y = self._y + (self._sin * uh + self._cos * vh) * self.ip
         zoom = self.size / 48.0
         wide, tall = min(self.size, round(width * zoom)), min(self.size, round(height * zoom))
-        left = np.clip(np.floor(x - wide / 2 + 0.5), 0, self.size - wide).astype(np.intp)
-        top = np.clip(np.floor(y - tall / 2 + 0.5), 0, self.size - tall).astype(np.intp)
-        face = np.arange(self.count)[:, None, None]
-        return face, top + np.arange(tall)[None, :, None], left + np.arange(wide)[None, None, :]
-
-    def patch(self, u: Array, v: Array, width: float, height: float) -> tuple[Patch, tuple[Array, Array, Array]]:
-        """Return a copy of the pixels around feature point (u, v) and their place, for `put`.
-
-        ``width`` and ``height`` are in pixels of a 48-pixel picture.
-        """
-        place = self._window(u, v, width, height)
-        _, rows, columns = place
-        half = np.float32(0.5)
-        uh, vh = self._straight(rows.astype(np.float32) + half, columns.astype(np.float32) + half)
-        return Patch(self.grey[place], *self.turned(uh, vh), self.ip), place
-
-    def put(self, patch: Patch, place: tuple[Array, Array, Array]) -> None:
-        """Write a patch back where it came from."""
-        self.grey[place] = patch.grey
+        left = np.clip(np.floor(x - (wide / 2 - 0.5)), 0, self.size - wide)
+        top = np.clip(np.floor(y - (tall / 2 - 0.5)), 0, self.size - tall)
+        steps = np.arange(max(wide, tall), dtype=np.float32) + np.float32(0.5)
+        straight = self._straight(top + steps[None, :tall, None], left + steps[None, None, :wide])
+        place = [
+            (slice(row, row + tall), slice(column, column + wide))
+            for row, column in zip(top.ravel().astype(int).tolist(), left.ravel().astype(int).tolist(), strict=True)
+        ]
+        grey = np.empty((self.count, tall, wide), dtype=np.float32)
+        for picture, window, (rows, columns) in zip(self.grey, grey, place, strict=True):
+            window[:] = picture[rows, columns]
+        return Patch(grey, *self.turned(*straight), self.ip, place)

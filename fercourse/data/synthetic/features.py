@@ -20,6 +20,10 @@ def paint_socket(patch: Patch, p: Rows, side: int) -> None:
     arc = ridge(y - 0.2 + x * x * 0.9 + 0.03 * p["AU6"], 0.055) * smooth(-0.27, 0.12, -np.abs(x))
     mark(patch.grey, arc, np.minimum(fold, 0.6) * 0.62)
     crow = ridge(np.abs(y - 0.02) - (x - 0.2) * 0.45, 0.035) * ridge(x - 0.4, 0.13)
+    # A raised brow folds the forehead above it.
+    lines = ridge(y + 0.64, 0.03) + ridge(y + 0.53, 0.03)
+    lines *= smooth(-0.3, 0.3, -np.abs(x + 0.1))
+    mark(patch.grey, lines, np.minimum(p["AU1"], p["AU2"]) * (0.12 + 0.22 * p["age"]))
     mark(patch.grey, crow, p["AU6"] * 0.4 * (0.5 + p["age"]))
 
 
@@ -29,7 +33,7 @@ def paint_eye(patch: Patch, p: Rows, side: int) -> Array:
     y = y + p["eye_tilt"] * x
     t = x / p["eye_w"]
     bow = 1.0 - t * t
-    upper_half = p["eye_h"] * (1.0 + 0.62 * p["AU5"]) * (1.0 - 0.34 * p["AU7"]) * (1.0 - 0.3 * p["AU9"])
+    upper_half = p["eye_h"] * 0.9 * (1.0 + 0.75 * p["AU5"]) * (1.0 - 0.34 * p["AU7"]) * (1.0 - 0.3 * p["AU9"])
     lower_half = p["eye_h"] * 0.82 * (1.0 - 0.45 * p["AU7"]) * (1.0 - 0.6 * p["AU6"]) * (1.0 + 0.15 * p["AU5"])
     lower_half = np.maximum(lower_half * (1.0 - 0.25 * p["AU9"]), 0.012)
     # The upper lid is highest nearer the nose, the lower lid lowest nearer the temple: an almond, not a lens.
@@ -73,8 +77,8 @@ def paint_brow(patch: Patch, p: Rows, side: int) -> Array:
     arch = 0.16 * s * (1.0 - s) * (1.0 + 0.5 * au2)
     middle = p["brow_y"] + inner * inner_lift + (1.0 - inner) * outer_lift - arch + p["brow_slope"] * (1.0 - 2.0 * s)
     middle = middle + 0.05 * s * s
-    thick = p["brow_thick"] * (1.0 - 0.5 * np.clip(s, 0.0, 1.0))
-    ends = np.clip(s * 0.6 * patch.ip * 0.6 + 0.5, 0.0, 1.0) * np.clip((1.0 - s) * 0.6 * patch.ip * 0.6 + 0.5, 0.0, 1.0)
+    thick = p["brow_thick"] * (1.0 - 0.5 * np.clip(s, 0.0, 1.0)) * (0.8 + 0.2 * np.clip(s * 5.0, 0.0, 1.0))
+    ends = np.clip(s * 6.0 + 0.5, 0.0, 1.0) * np.clip((1.0 - s) * 7.0 + 0.4, 0.0, 1.0)
     cover = fill(np.abs(patch.v - middle) - thick * 0.5, patch.ip) * ends
     dark = np.minimum(p["skin"] * p["brow_tone"], p["hair"] + 0.12)
     blend(patch.grey, cover * 0.94, dark)
@@ -98,19 +102,19 @@ def paint_nose(patch: Patch, p: Rows) -> Array:
     mark(patch.grey, soft(u * u * 11.0 + (v - tip - 0.12) ** 2 * 60.0), 0.24)
     wx, wy = (across - wide) * 1.0, v - tip + 0.01
     wing = ridge(np.sqrt(wx * wx + wy * wy) - 0.06, 0.035) * smooth(0.0, 0.06, across - wide + 0.02)
-    mark(patch.grey, wing, 0.42)
-    nx, ny = (across - wide * 0.5) / (0.36 * wide), (v - tip - 0.035 - across * -0.1) / 0.036
+    mark(patch.grey, wing, 0.2 + 0.2 * wrinkle)
+    nx, ny = (across - wide * 0.5) / (0.36 * wide), (v - tip - 0.035 + across * 0.12) / 0.03
     nostril = fill((np.sqrt(nx * nx + ny * ny) - 1.0) * 0.04, patch.ip)
-    mark(patch.grey, nostril, 0.66)
+    mark(patch.grey, nostril, 0.5)
     base = ridge(v - tip - 0.06 + across * 0.14, 0.035) * smooth(-wide - 0.02, 0.08, -across)
-    mark(patch.grey, base, 0.3)
+    mark(patch.grey, base, 0.2)
     # Furrows.
     root = p["brow_y"] + 0.12
     glabella = ridge(across - 0.06 - 0.05 * (v - root), 0.034) * ridge(v - root - 0.02, 0.2)
     mark(patch.grey, np.minimum(glabella * 1.3, 1.0), 0.55 * np.minimum(p["AU4"], 1.0) * (1.0 - 0.45 * np.minimum(p["AU1"], 1.0)))
     bridge = v - p["eye_y"] - 0.02 + across * 0.8
     stripes = ridge(bridge, 0.042) + ridge(bridge - 0.12, 0.042) + ridge(bridge + 0.12, 0.042)
-    mark(patch.grey, stripes * smooth(-0.24, 0.1, -across), 0.52 * np.minimum(wrinkle, 1.1))
+    mark(patch.grey, stripes * smooth(-0.24, 0.1, -across), 0.44 * np.minimum(wrinkle, 1.1))
     return np.maximum(np.maximum(nostril, wing), base)
 
 
@@ -123,11 +127,11 @@ def paint_cheeks(patch: Patch, p: Rows) -> None:
     mark(patch.grey, soft((across - 0.68) ** 2 * 14.0 + (v - 0.52) ** 2 * 9.0), 0.05 + 0.06 * raised)
     start = p["eye_y"] + p["nose_l"] + 0.1
     s = (v - start) * (1.0 / 0.42)
-    pull = p["AU12"] * 0.13 + p["AU10"] * 0.05 + p["AU20"] * 0.06
-    path = p["nose_w"] + 0.07 + s * (0.2 + pull) - 0.1 * s * s * (1.0 - p["AU12"])
-    fold = ridge(across - path, 0.045) * np.clip(s * 6.0, 0.0, 1.0) * np.clip((1.0 - s) * 4.0, 0.0, 1.0)
-    depth = 0.05 + 0.16 * p["age"] + 0.34 * p["AU10"] + 0.32 * p["AU12"] + 0.2 * p["AU9"]
-    mark(patch.grey, fold, np.minimum(depth, 0.6))
+    pull = p["AU12"] * 0.2 + p["AU10"] * 0.05 + p["AU20"] * 0.06
+    path = p["nose_w"] + 0.06 + s * (0.2 + pull) - 0.1 * s * s + s * (1.0 - s) * 0.95 * p["AU12"]
+    fold = ridge(across - path, 0.055) * np.clip(s * 5.0, 0.0, 1.0) * np.clip((0.95 - s) * 2.5, 0.0, 1.0)
+    depth = 0.05 + 0.16 * p["age"] + 0.28 * p["AU10"] + 0.2 * p["AU12"] + 0.16 * p["AU9"]
+    mark(patch.grey, fold, np.minimum(depth, 0.42))
 
 
 def paint_mouth(patch: Patch, p: Rows) -> Array:
@@ -140,14 +144,14 @@ def paint_mouth(patch: Patch, p: Rows) -> Array:
     within = np.clip(t, -1.15, 1.15)
     squared = within * within
     bow = np.maximum(1.0 - squared, 0.0)
-    bend = p["mouth_curve"] - 0.29 * au["AU12"] + 0.24 * au["AU15"] + 0.05 * au["AU10"] * (1 - au["AU12"])
+    bend = p["mouth_curve"] - 0.29 * au["AU12"] + 0.24 * au["AU15"] 
     centre = p["mouth_y"] + bend * (1.0 + p["asym_mouth"] * within) * (squared - 0.25)
-    centre = centre - 0.09 * au["AU17"] * bow
-    opening = np.maximum(0.13 * au["AU25"] * (1.0 + 0.45 * au["AU12"]) + 0.4 * au["AU26"], 0.0)
     boxy = np.minimum(0.75 * au["AU10"] + 0.85 * au["AU20"], 1.0)
     arch = bow * (1.0 + boxy * squared)
-    top = centre - opening * (0.3 - 0.12 * au["AU12"]) * arch - 0.1 * au["AU10"] * arch
-    bottom = centre + opening * (0.7 + 0.12 * au["AU12"]) * arch + 0.0 * bow
+    centre = centre - 0.09 * au["AU17"] * bow - 0.12 * au["AU10"] * arch
+    opening = np.maximum(0.13 * au["AU25"] * (1.0 + 0.45 * au["AU12"]) + 0.05 * au["AU10"] + 0.4 * au["AU26"], 0.0)
+    top = centre - opening * (0.3 - 0.12 * au["AU12"]) * arch
+    bottom = centre + opening * (0.7 + 0.12 * au["AU12"]) * arch
     thin = (1.0 - 0.75 * au["AU23"]) * (1.0 - 0.2 * au["AU20"]) * (1.0 - 0.12 * au["AU12"])
     dip = np.maximum(1.0 - 22.0 * squared, 0.0)
     upper_edge = top - p["lip"] * thin * bow * (1.0 - 0.28 * dip) - 0.008
@@ -161,10 +165,9 @@ def paint_mouth(patch: Patch, p: Rows) -> Array:
     mark(patch.grey, arc, 0.42 * au["AU17"])
     lips = fill(upper_edge - v, ip) * fill(v - lower_edge, ip) * ends
     glow = ridge(v - bottom - p["lip"] * 0.6, 0.05) * np.maximum(1.0 - 2.2 * squared, 0.0)
-    lip_tone = p["lip_tone"] * p["skin"] * (np.where(v < centre, 0.84, 1.04) + 0.24 * glow * thin)
+    lip_tone = p["lip_tone"] * p["skin"] * (0.84 + 0.2 * fill(centre - v, ip) + 0.24 * glow * thin)
     blend(patch.grey, lips, lip_tone)
     inside = fill(top - v, ip) * fill(v - bottom, ip) * ends * np.minimum(opening * 30.0, 1.0)
-    inside = inside + 0.0
     cavity = 0.07 + 0.22 * soft(squared * 1.6 + ((v - bottom) * (1.0 / 0.2)) ** 2) * np.minimum(opening * 2.5, 1.0)
     blend(patch.grey, inside, cavity)
     # Upper teeth fill a smile and edge an open mouth; stretched lips (AU20) show the lower ones too.
@@ -178,6 +181,6 @@ def paint_mouth(patch: Patch, p: Rows) -> Array:
     seam = line(v - centre, 0.05, ip) * ends
     mark(patch.grey, seam, 0.68 * closed)
     cx, cy = (np.abs(t) - 1.0) * width, v - p["mouth_y"] - 0.75 * bend
-    corner = soft((cx * cx + cy * cy) * 220.0)
-    mark(patch.grey, corner, 0.3)
+    corner = soft((cx * cx + cy * cy) * 320.0)
+    mark(patch.grey, corner, 0.26)
     return np.maximum(lips, np.maximum(inside, seam))

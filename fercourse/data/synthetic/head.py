@@ -34,29 +34,36 @@ class Rows:
 
 
 # A style of hair: how far it stands out above and beside the head; the face's window in it (its top, half-width,
-# squareness, whether it closes below the chin); how far down it reaches beside and behind the face; waves,
-# strands; and the tone: 0 hair, 1 fabric.
+# squareness, whether it closes below the chin, how far a parting tilts it, how it rises to a peak); how far down
+# it reaches beside and behind the face; whether it hangs straight; waves, strands; and 1 for fabric.
+_STYLE_COLUMNS = (
+    "above", "side", "top", "width", "square", "closed", "tilt", "peak", "beside", "behind", "hangs", "waves",
+    "strands", "fabric",
+)  # fmt: skip
 _STYLE_TABLE = np.array([
-    # above side   top    width square closed beside behind waves strands fabric
-    [0.00, 0.00, -9.00, 9.00, 0.0, 0, -9.0, -9.0, 0.000, 0.00, 0],  # bald
-    [0.03, 0.02, -0.84, 0.93, 0.5, 0, -0.10, -9.0, 0.000, 0.04, 0],  # cropped
-    [0.12, 0.06, -0.80, 0.92, 0.6, 0, -0.02, -9.0, 0.015, 0.10, 0],  # short
-    [0.12, 0.08, -0.64, 0.90, 0.8, 0, 0.10, -9.0, 0.020, 0.16, 0],  # fringe
-    [0.15, 0.07, -0.82, 0.92, 0.5, 0, 0.00, -9.0, 0.000, 0.14, 0],  # parted
-    [0.10, 0.16, -0.90, 0.89, 0.1, 0, 1.60, 1.60, 0.000, 0.14, 0],  # long
-    [0.12, 0.20, -0.66, 0.88, 0.8, 0, 0.75, 0.95, 0.000, 0.14, 0],  # bob
-    [0.05, 0.02, -0.88, 0.96, 0.2, 0, -0.05, -9.0, 0.000, 0.10, 0],  # bun
-    [0.30, 0.30, -0.80, 0.90, 0.3, 0, 0.20, 0.45, 0.050, 0.22, 0],  # curls
-    [0.14, 0.14, -0.76, 0.87, 0.1, 1, 1.70, 1.70, 0.000, 0.10, 1],  # headscarf
-    [0.30, 0.16, -0.66, 0.99, 0.7, 0, -0.28, -9.0, 0.000, 0.00, 1],  # turban
-    [0.16, 0.07, -0.68, 1.00, 0.9, 0, -0.40, -9.0, 0.000, 0.06, 1],  # hat
+    [0.00, 0.00, -9.00, 9.00, 0.0, 0, 0.0, 0.00, -9.0, -9.0, 0, 0.000, 0.00, 0],  # bald
+    [0.03, 0.02, -0.84, 0.93, 0.5, 0, 0.0, 0.00, -0.10, -9.0, 1, 0.000, 0.04, 0],  # cropped
+    [0.12, 0.06, -0.82, 0.92, 0.6, 0, 0.2, 0.00, -0.02, -9.0, 1, 0.015, 0.09, 0],  # short
+    [0.12, 0.08, -0.68, 0.90, 0.8, 0, 0.1, 0.00, 0.10, -9.0, 1, 0.020, 0.12, 0],  # fringe
+    [0.15, 0.07, -0.84, 0.92, 0.5, 0, 0.5, 0.00, 0.00, -9.0, 1, 0.000, 0.10, 0],  # parted
+    [0.10, 0.14, -0.94, 0.90, 0.1, 0, 0.0, 0.34, 1.60, 1.60, 1, 0.000, 0.12, 0],  # long
+    [0.12, 0.18, -0.70, 0.89, 0.8, 0, 0.0, 0.00, 0.75, 0.95, 1, 0.000, 0.12, 0],  # bob
+    [0.05, 0.02, -0.90, 0.96, 0.2, 0, 0.0, 0.00, -0.05, -9.0, 1, 0.000, 0.08, 0],  # tied
+    [0.28, 0.30, -0.82, 0.91, 0.3, 0, 0.0, 0.00, 0.45, 9.0, 0, 0.050, 0.22, 0],  # curls
+    [0.12, 0.13, -0.80, 0.90, 0.1, 1, 0.0, 0.00, 1.70, 1.70, 1, 0.000, 0.07, 1],  # headscarf
+    [0.26, 0.14, -0.68, 0.99, 0.6, 0, 0.0, 0.10, -0.28, -9.0, 1, 0.000, 0.00, 1],  # turban
+    [0.14, 0.07, -0.70, 1.00, 0.9, 0, 0.0, 0.00, -0.40, -9.0, 1, 0.000, 0.05, 1],  # hat
 ], dtype=np.float32)  # fmt: skip
 
 
 def _waves(x: Array) -> Array:
     """Return a smooth wave of period 1 between -1 and 1, made of parabolas."""
-    x = x - np.floor(x)
-    return np.where(x < 0.5, 16.0 * x * (0.5 - x), -16.0 * (x - 0.5) * (1.0 - x)).astype(np.float32)
+    x = x - np.floor(x + 0.5)
+    bow = np.abs(x)
+    bow *= -16.0
+    bow += 8.0
+    bow *= x
+    return bow
 
 
 class Head:
@@ -93,129 +100,174 @@ class Head:
 def paint_background(canvas: Canvas, p: Rows) -> None:
     """Paint a wall with a soft light on it."""
     u, v = canvas.u0, canvas.v0
-    canvas.grey[:] = p["back_tone"] + p["back_slope"] * v + p["light_x"] * np.float32(0.35) * u
-    canvas.grey += soft((u * u + v * v) * np.float32(0.25)) * np.float32(0.06)
+    np.multiply(p["back_slope"], v, out=canvas.grey)
+    canvas.grey += (p["light_x"] * 0.35) * u
+    canvas.grey += p["back_tone"]
 
 
 def paint_body(canvas: Canvas, p: Rows) -> None:
     """Paint neck, shoulders and collar; the chin's shadow falls on the neck."""
+    canvas, _ = canvas.band(0.4, 9.0)
     across = np.abs(canvas.u0)
     v = canvas.v0
-    neck = fill(across - p["head_w"] * 0.56 - ridge(v - 1.5, 0.5) * 0.12, canvas.ip)
-    neck *= smooth(0.4, 0.2, v)
-    shade = 0.66 + 0.16 * smooth(1.35, 0.5, v) + p["light_x"] * canvas.u0
-    blend(canvas.grey, neck, p["skin"] * shade)
-    # Round, V-shaped or high collar.
+    neck = fill(across - p["head_w"] * 0.57, canvas.ip)
+    neck *= smooth(0.5, 0.2, v)
+    shade = smooth(1.35, 0.5, v) * 0.16 + 0.64
+    shade += p["light_x"] * canvas.u0
+    shade *= p["skin"]
+    blend(canvas.grey, neck, shade)
+    # Shoulders fall away from the neck; before it the neckline is round, V-shaped or high.
     kind = p["collar"]
-    neckline = np.where(kind == 1, 1.72 - across * 0.9, 1.56 - across * across * 0.5) - 0.3 * (kind == 2)
-    top = np.maximum(neckline, 1.14 + 0.34 * across)
-    top = np.where(across < 0.62, np.maximum(neckline, 1.2), 1.04 + 0.36 * across).astype(np.float32)
-    cloth = fill(top - v, canvas.ip)
-    blend(canvas.grey, cloth, p["cloth"] * (0.9 + 0.5 * p["light_x"] * canvas.u0))
-    mark(canvas.grey, line(v - top - 0.05, 0.035, canvas.ip), 0.25)
+    steep = 0.25 + 0.4 * (kind == 1) - 0.32 * (kind == 2)
+    top = np.maximum(across * 0.45 + 0.99, (1.25 + 0.57 * steep) - across * steep)
+    cloth = fill(np.subtract(top, v, out=top), canvas.ip)
+    blend(canvas.grey, cloth, p["cloth"] * (0.92 + 0.4 * p["light_x"] * canvas.u0))
 
 
 def paint_ears(canvas: Canvas, p: Rows) -> None:
     """Paint both ears; turning the head hides one and shows the other."""
-    across = np.abs(canvas.u0 + p["yaw"] * 0.09) - p["head_w"] - 0.02
-    along = canvas.v0 - 0.02
-    x, y = across / (0.13 * p["ears"]), along / (0.24 * p["ears"])
-    squared = x * x + y * y
+    canvas, _ = canvas.band(-0.5, 0.5)
+    across = np.abs(canvas.u0 + p["yaw"] * 0.09)
+    across -= p["head_w"] + 0.01
+    across /= 0.13 * p["ears"]
+    along = (canvas.v0 - 0.02) / (0.23 * p["ears"])
+    squared = across * across
+    squared += along * along
     ear = fill((np.sqrt(squared) - 1.0) * 0.16, canvas.ip)
     blend(canvas.grey, ear, p["skin"] * (0.86 + p["light_x"] * canvas.u0))
-    mark(canvas.grey, soft(squared * 2.2), 0.35)
+    mark(canvas.grey, soft(squared * 2.2), 0.3)
 
 
 def paint_head(canvas: Canvas, p: Rows, head: Head) -> None:
     """Paint the head as a rounded form lit from ``light_x``, ``light_y``."""
-    depth = np.sqrt(np.maximum(1.0 - head.squared, 0.0))
-    depth *= 0.24
-    depth += 0.8
+    depth = np.subtract(1.0, head.squared)
+    np.maximum(depth, 0.0, out=depth)
+    np.sqrt(depth, out=depth)
+    depth *= 0.26
+    depth += 0.79
     depth += p["light_x"] * head.x
     depth += p["light_y"] * head.y
+    # Forehead and chin catch the light.
     u, v = canvas.u, canvas.v
-    # Forehead and chin catch the light, the temples and the hollows of the cheeks do not.
-    depth += soft(u * u * 2.2 + (v + 0.75) ** 2 * 5.0) * 0.05
-    depth += soft(u * u * 9.0 + (v - 1.02) ** 2 * 14.0) * 0.05
+    uu = u * u
+    above = v + 0.72
+    above *= above
+    above *= 5.0
+    above += 2.2 * uu
+    depth += soft(above) * 0.06
     depth *= p["skin"]
+    depth += soft(uu * 9.0 + (v - 1.0) ** 2 * 14.0) * 0.035
     blend(canvas.grey, head.inside, depth)
 
 
-def _outline(canvas: Canvas, p: Rows, head: Head, style: Array) -> Array:
-    """Return the signed distance to the outside of the hair; it hangs straight below the eyes."""
-    above, side, waves = style[0] * (0.7 + 0.6 * p["volume"]), style[1], style[8]
-    y = np.minimum(canvas.v0 - HEAD_V, 0.0) / (head.half_height * (1.0 + above))
-    x = canvas.u0 / (p["head_w"] * (1.0 + side))
-    radius = np.sqrt(x * x + y * y - 0.2 * x * x * y * y)
-    if waves.any():
-        radius = radius + waves * 0.6 * _waves(canvas.u0 * 2.3 + canvas.v0 * 1.1) * _waves(
-            canvas.v0 * 2.1 - canvas.u0 * 0.7
-        )
-    return (radius - 1.0) * p["head_w"]
+class Hair:
+    """Hair, scarf or hat of every face: where its outside is and how it is lit, for its back and its front."""
+
+    def __init__(self, canvas: Canvas, p: Rows, head: Head) -> None:
+        style = _STYLE_TABLE[p["style"][:, 0, 0].astype(np.intp)]
+        self._style = {name: style[:, column, None, None] for column, name in enumerate(_STYLE_COLUMNS)}
+        s = self._style
+        # Styles that end above the cheeks leave the lower rows alone.
+        self.canvas, self.rows = canvas.band(-9.0, max(0.0, float(s["beside"].max()), float(s["behind"].max())) + 0.2)
+        u, v = self.canvas.u0, self.canvas.v0
+        reach = v - HEAD_V
+        hanging = np.minimum(reach, 0.0)
+        hanging += (reach - hanging) * (1.0 - s["hangs"])
+        hanging *= 1.0 / (head.half_height * (1.0 + s["above"] * (0.7 + 0.6 * p["volume"])))
+        hanging *= hanging
+        across = u * (1.0 / (p["head_w"] * (1.0 + s["side"])))
+        across *= across
+        squared = across + hanging
+        across *= hanging
+        across *= 0.2
+        squared -= across
+        np.maximum(squared, 0.0, out=squared)
+        radius = np.sqrt(squared, out=squared)
+        for index in _one(s["waves"] > 0):
+            ruffle = _waves(u[index] * 2.3 + v[index] * 1.1) * _waves(v[index] * 2.1 - u[index] * 0.7)
+            radius[index] += ruffle * s["waves"][index] * 0.6
+        radius -= 1.0
+        radius *= p["head_w"]
+        self.outline = fill(radius, canvas.ip)
+        self.tone = self._tone(p, u, v)
+
+    def _tone(self, p: Rows, u: Array, v: Array) -> Array:
+        """Return the grey of hair or fabric: strands or folds, a sheen, the light's side."""
+        s = self._style
+        fabric = s["fabric"]
+        base = p["hair"] + fabric * (0.2 + 0.6 * p["volume"] - p["hair"])
+        bend = 1.0 + 0.3 * v
+        tone = _waves(u * bend * (5.3 - 3.4 * fabric) + v * (1.3 * fabric))
+        tone += _waves(u * bend * 1.9)
+        tone *= s["strands"] * 0.7 * (1.2 - base)
+        for index in _one(s["waves"] > 0.03):
+            a, b = u[index], v[index]
+            curl = _waves(2.1 * a + 1.2 * b + 0.3 * _waves(1.7 * b - 0.9 * a))
+            curl *= _waves(2.4 * b - 1.4 * a + 0.3 * _waves(1.9 * a + 0.6 * b))
+            tone[index] = curl * (0.42 - 0.34 * base[index])
+        sheen = ridge(v + 0.98 - 0.3 * u * u, 0.24)
+        sheen *= 0.26 * (1.05 - base)
+        tone += sheen
+        tone += 0.9 * p["light_x"] * u
+        for index in _one(p["style"] == STYLES.index("turban")):
+            tone[index] -= ridge(_waves(v[index] * 1.5 + np.abs(u[index]) * 0.7), 0.35) * 0.22
+        for index in _one(p["style"] == STYLES.index("hat")):
+            tone[index] -= ridge(v[index] + 0.96 - 0.1 * u[index] * u[index], 0.05) * 0.4
+        tone += 1.0
+        tone *= base + 0.015
+        return tone
+
+    def paint_behind(self) -> None:
+        """Paint the hair or scarf that the neck stands before."""
+        behind = self._style["behind"]
+        for index in _one(behind > 0):
+            cover = smooth(0.0, 0.12, behind[index] - self.canvas.v0[index])
+            cover *= self.outline[index]
+            grey = self.canvas.grey[index]
+            blend(grey, cover, self.tone[index] * 0.72)
+            self.canvas.grey[index] = grey
+
+    def paint(self, p: Rows) -> Array:
+        """Paint the front and the shadow it throws on the face; return its coverage in ``rows`` of the canvas."""
+        s, canvas = self._style, self.canvas
+        middle = 0.25
+        y = canvas.v - middle
+        y += (canvas.u - p["part"]) * (p["part"] * s["tilt"])
+        y -= np.abs(canvas.u - 0.3 * p["part"]) * s["peak"]
+        below = np.maximum(y, 0.0)
+        y -= below
+        y *= 1.0 / (middle - s["top"] - p["hairline"])
+        below *= s["closed"] * (1.0 / 0.94)
+        y += below
+        y *= y
+        x = canvas.u * (1.0 / (s["width"] * p["head_w"]))
+        x *= x
+        squared = x + y
+        x *= y
+        x *= s["square"]
+        squared -= x
+        np.maximum(squared, 0.0, out=squared)
+        radius = np.sqrt(squared, out=squared)
+        np.subtract(1.0, radius, out=radius)
+        radius *= s["width"]
+        for index in _one((s["waves"] > 0) & (s["fabric"] == 0)):
+            radius[index] += s["waves"][index] * _waves(canvas.u[index] * 2.6)
+        cover = fill(radius, canvas.ip)
+        cover *= self.outline
+        cover *= smooth(0.0, 0.16, s["beside"] - canvas.v0)
+        drop = max(1, round(canvas.size / 32))
+        shadow = cover[:, :-drop] * -0.22
+        shadow += 1.0
+        canvas.grey[:, drop:] *= shadow
+        cropped = 1.0 - np.float32(0.15) * (p["style"] == STYLES.index("cropped"))
+        blend(canvas.grey, cover * cropped, self.tone)
+        return cover
 
 
-def _tone(canvas: Canvas, p: Rows, style: Array) -> Array:
-    """Return the grey of hair or fabric: strands or folds, a sheen, the light's side."""
-    u, v = canvas.u0, canvas.v0
-    fabric = style[10]
-    base = np.where(fabric > 0, 0.2 + 0.65 * p["volume"], p["hair"])
-    strands = _waves(u * (3.2 - 1.2 * fabric) * (1.0 + 0.35 * (v + 1.0)) + v * fabric * 1.4)
-    curly = style[8] > 0.03
-    if curly.any():
-        strands = np.where(curly, _waves(u * 2.6 + v) * _waves(v * 2.8 - 0.6 * u) * 1.5, strands)
-    tone = 1.0 + style[9] * strands + 0.9 * p["light_x"] * u
-    tone += ridge(v + 0.98 - 0.3 * u * u, 0.22) * (0.25 - 0.1 * fabric)
-    tone *= base + 0.02
-    return tone.astype(np.float32)
-
-
-def _each_style(p: Rows) -> Array:
-    return np.moveaxis(_STYLE_TABLE[p["style"][:, 0, 0].astype(np.intp)], 1, 0)[:, :, None, None]
-
-
-def paint_hair_behind(canvas: Canvas, p: Rows, head: Head) -> None:
-    """Paint the hair or scarf that the neck stands before."""
-    style = _each_style(p)
-    cover = fill(_outline(canvas, p, head, style), canvas.ip)
-    cover *= smooth(style[7], 0.12, -canvas.v0 + 2.0 * style[7])
-    blend(canvas.grey, cover, _tone(canvas, p, style) * 0.72)
-
-
-def hair_cover(canvas: Canvas, p: Rows, head: Head) -> Array:
-    """Return the coverage of hair, scarf or hat in front of the head (N, size, size)."""
-    style = _each_style(p)
-    top, width, square, closed, beside = style[2] + p["hairline"], style[3], style[4], style[5], style[6]
-    middle = 0.25
-    parted = p["style"] == STYLES.index("parted")
-    long = p["style"] == STYLES.index("long")
-    y = canvas.v + np.where(parted, (canvas.u - p["part"]) * p["part"] * 0.9, 0.0)
-    y = y - np.where(long, 0.42 * np.abs(canvas.u - 0.3 * p["part"]), 0.0)
-    y = y - middle
-    y = np.where(y < 0, y / (middle - top), closed * y / 0.94)
-    x = canvas.u * (1.0 / (width * p["head_w"]))
-    radius = np.sqrt(np.maximum(x * x + y * y - square * x * x * y * y, 0.0))
-    fringe = style[8] * _waves(canvas.u * 2.6)
-    outside = fill((1.0 - radius) * width + fringe, canvas.ip)
-    outside *= fill(_outline(canvas, p, head, style), canvas.ip)
-    outside *= smooth(0.0, 0.16, beside - canvas.v0)
-    return outside
-
-
-def paint_hair(canvas: Canvas, p: Rows, cover: Array) -> None:
-    """Paint hair, scarf or hat, and the shadow it throws on the face."""
-    style = _each_style(p)
-    shadow = np.zeros_like(cover)
-    drop = max(1, round(canvas.size / 32))
-    shadow[:, drop:] = cover[:, :-drop]
-    mark(canvas.grey, shadow, 0.22)
-    tone = _tone(canvas, p, style)
-    turban = p["style"] == STYLES.index("turban")
-    hat = p["style"] == STYLES.index("hat")
-    folds = ridge(_waves(canvas.v0 * 1.5 + np.abs(canvas.u0) * 0.7), 0.35) * 0.3
-    band = fill(-0.94 - canvas.v + 0.1 * canvas.u * canvas.u, canvas.ip) * 0.3
-    tone *= 1.0 - np.where(turban, folds, 0.0) - np.where(hat, band, 0.0)
-    short = np.where(p["style"] == STYLES.index("cropped"), 0.82, 1.0)
-    blend(canvas.grey, cover * short, tone)
+def _one(chosen: Array) -> list[Array]:
+    """Return the places where ``chosen`` holds, in a list to loop over once, or not at all if there are none."""
+    index = np.flatnonzero(chosen)
+    return [index] if len(index) else []
 
 
 def paint_beard(canvas: Canvas, p: Rows, head: Head) -> None:
@@ -225,14 +277,14 @@ def paint_beard(canvas: Canvas, p: Rows, head: Head) -> None:
     kind = p["beard"]
     mouth = p["mouth_y"]
     # A full beard's edge runs from the sideburns below the cheekbones to the upper lip.
-    edge = mouth - 0.2 - 0.75 * np.maximum(across - 0.42, 0.0)
+    edge = mouth - 0.2 - 1.1 * np.maximum(across - 0.4, 0.0) ** 2 - 0.25 * np.maximum(across - 0.36, 0.0)
     full = smooth(edge, 0.14, v) * head.inside
     chin = soft((across / 0.36) ** 2 * 0.5 + ((v - mouth - 0.36) / 0.34) ** 2 * 0.5)
     chin = np.minimum(chin * 3.0, 1.0) * head.inside
     lift = 0.07 * np.minimum(p["AU10"] + p["AU9"] * 0.6, 1.0) + 0.1 * p["AU12"] * (across / 0.4) ** 2
     drop = 0.1 * p["AU15"] * (across / 0.4) ** 2
     top = mouth - 0.17 - lift + drop + 0.08 * (across / 0.4) ** 2
-    moustache = fill(np.abs(v - top) - 0.085 + 0.05 * (across / 0.42) ** 2, canvas.ip) * smooth(-0.44, 0.08, -across)
+    moustache = fill(np.abs(v - top) - 0.066 + 0.04 * (across / 0.42) ** 2, canvas.ip) * smooth(-0.44, 0.08, -across)
     cover = np.where(kind == BEARDS.index("goatee"), np.maximum(chin, moustache), full)
     cover = np.where(kind == BEARDS.index("moustache"), moustache, cover)
     stubble = kind == BEARDS.index("stubble")

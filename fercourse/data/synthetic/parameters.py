@@ -1,7 +1,7 @@
 """Everything a drawn face depends on, as one row of numbers: who, which expression, and how it was photographed.
 
 Face units: half the width of an average head is 1, u runs to the right of the picture, v downward, the origin
-between eyes and nose. An average head is 18.6 pixels a unit in a 48-pixel picture.
+between eyes and nose. An average head is 18.4 pixels a unit in a 48-pixel picture.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from fercourse.data.synthetic.units import ACTION_UNITS
 from fercourse.errors import FercourseError, nearest
 
 #: Hair styles and head coverings, in the order of the parameter ``style``.
-STYLES = ("bald", "cropped", "short", "fringe", "parted", "long", "bob", "bun", "curls", "headscarf", "turban", "hat")
+STYLES = ("bald", "cropped", "short", "fringe", "parted", "long", "bob", "tied", "curls", "headscarf", "turban", "hat")
 _STYLE_WEIGHTS = (7, 12, 16, 8, 12, 12, 8, 7, 10, 4, 2, 2)
 #: Beards, in the order of the parameter ``beard``.
 BEARDS = ("none", "stubble", "full", "goatee", "moustache")
@@ -102,7 +102,7 @@ def identity(stream: Stream, preset: Preset) -> dict[str, np.ndarray]:
     s = stream
     style = s.choice("style", _STYLE_WEIGHTS)
     masculine = s.uniform("beard grows") < 0.5
-    admits = ~np.isin(style, [STYLES.index(name) for name in ("long", "bob", "bun", "headscarf")]) & masculine
+    admits = ~np.isin(style, [STYLES.index(name) for name in ("long", "bob", "tied", "headscarf")]) & masculine
     beard = np.where(
         admits & (s.uniform("bearded") < 2.0 * preset.beard), 1 + s.choice("beard", (3, 3, 2, 2)), 0
     )
@@ -114,17 +114,17 @@ def identity(stream: Stream, preset: Preset) -> dict[str, np.ndarray]:
     age = np.clip(s.normal("age", 0.35, 0.3), 0.0, 1.0)
     wide = np.where(masculine, 1.0, -1.0)
     return {
-        "head_w": s.normal("head_w", 1.0, 0.045) + 0.015 * wide,
+        "head_w": s.normal("head_w", 0.96, 0.04) + 0.015 * wide,
         "head_h": s.normal("head_h", 1.27, 0.05),
         "taper": np.clip(s.normal("taper", 0.25, 0.07) - 0.05 * wide, 0.08, 0.42),
         "square": np.clip(s.normal("square", 0.24, 0.08) + 0.06 * wide, 0.05, 0.45),
         "eye_x": s.normal("eye_x", 0.43, 0.022),
         "eye_y": s.normal("eye_y", -0.13, 0.028),
         "eye_w": s.normal("eye_w", 0.262, 0.012),
-        "eye_h": s.normal("eye_h", 0.128, 0.013),
+        "eye_h": s.normal("eye_h", 0.126, 0.012),
         "eye_tilt": s.normal("eye_tilt", -0.03, 0.05),
-        "iris_r": s.normal("iris_r", 0.118, 0.006),
-        "iris_tone": s.uniform("iris_tone", 0.1, 0.45) ** 1,
+        "iris_r": s.normal("iris_r", 0.116, 0.005),
+        "iris_tone": s.uniform("iris_tone", 0.1, 0.45),
         "crease": s.uniform("crease", 0.0, 1.0),
         "lashes": np.clip(s.normal("lashes", 0.5, 0.3) - 0.25 * wide, 0.0, 1.0),
         "brow_y": s.normal("brow_y", -0.47, 0.025),
