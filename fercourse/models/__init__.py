@@ -6,10 +6,13 @@ import inspect
 from collections.abc import Callable
 from typing import Any, get_type_hints
 
+import torch
 from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
 
 from fercourse.errors import FercourseError, nearest
 from fercourse.models.basic_cnn import basic_cnn
+from fercourse.models.mobilenet import mobilenet_v2, mobilenet_v3_large, mobilenet_v3_small
 from fercourse.models.resnet import (
     plain18,
     plain34,
@@ -20,6 +23,7 @@ from fercourse.models.resnet import (
     se_resnet34,
     se_resnet50,
 )
+from fercourse.models.resnetv2 import resnet50v2
 from fercourse.models.vgg import small_vgg, vgg11, vgg13, vgg16, vgg19
 
 #: Name -> builder. A builder takes keywords only; `model_options` lists them.
@@ -38,6 +42,55 @@ MODELS: dict[str, Callable[..., nn.Module]] = {
     "se_resnet18": se_resnet18,
     "se_resnet34": se_resnet34,
     "se_resnet50": se_resnet50,
+    "resnet50v2": resnet50v2,
+    "mobilenet_v2": mobilenet_v2,
+    "mobilenet_v3_large": mobilenet_v3_large,
+    "mobilenet_v3_small": mobilenet_v3_small,
+}
+
+#: Name -> (family, the paper compared with). Paper 1 is Li (2023), paper 2 is Gao.
+ORIGINS: dict[str, tuple[str, str | None]] = {
+    "basic_cnn": ("CNN", "paper 2"),
+    "small_vgg": ("VGG", None),
+    "vgg11": ("VGG", "paper 1"),
+    "vgg13": ("VGG", "paper 1"),
+    "vgg16": ("VGG", "paper 1"),
+    "vgg19": ("VGG", "paper 1"),
+    "resnet18": ("ResNet", "paper 1"),
+    "resnet34": ("ResNet", "paper 1"),
+    "resnet50": ("ResNet", "paper 1"),
+    "plain18": ("plain", None),
+    "plain34": ("plain", None),
+    "se_resnet18": ("SE-ResNet", "paper 1"),
+    "se_resnet34": ("SE-ResNet", "paper 1"),
+    "se_resnet50": ("SE-ResNet", "paper 1"),
+    "resnet50v2": ("ResNetV2", "paper 2"),
+    "mobilenet_v2": ("MobileNet", "paper 1"),
+    "mobilenet_v3_large": ("MobileNet", "paper 1"),
+    "mobilenet_v3_small": ("MobileNet", "paper 1"),
+}
+
+#: Parameters as paper 1's Table 2 prints them, in units of 0.1 million; paper 2 prints none.
+PAPER_PARAMS = {
+    "vgg11": 9_200_000,
+    "vgg13": 9_400_000,
+    "vgg16": 14_700_000,
+    "vgg19": 20_000_000,
+    "resnet18": 11_100_000,
+    "resnet34": 21_200_000,
+    "resnet50": 23_500_000,
+    "se_resnet18": 11_300_000,
+    "se_resnet34": 21_400_000,
+    "se_resnet50": 26_000_000,
+    "mobilenet_v2": 2_300_000,
+    "mobilenet_v3_large": 4_200_000,
+    "mobilenet_v3_small": 1_800_000,
+}
+
+#: Where our parameters and the paper's differ by more than its printing of one decimal, and why.
+NOTES = {
+    "mobilenet_v2": "the paper's count fits the variant with shortcut='projection'",
+    "mobilenet_v3_small": "unexplained: no variant tried has the paper's count",
 }
 
 
@@ -92,3 +145,53 @@ def model_options(name: str) -> dict[str, Any]:
     return {
         option: value for option, value in defaults.items() if option not in ("num_classes", "in_channels")
     }
+
+
+def model_table(image_size: int = 48) -> list[dict[str, Any]]:
+    """Describe every network of `MODELS`, computed from the network itself; what `fercourse models` shows.
+
+    Nothing is allocated or run: the networks live on torch's 'meta' device.
+
+    Args:
+        image_size: height and width of the one-channel input, in pixels.
+
+    Returns:
+        One dict a network: ``name``; ``params``; ``paper_params`` as the paper prints it, or None;
+        ``mmacs``, millions of multiply-accumulates an image (half of what torch's FlopCounterMode counts:
+        convolutions and dense layers); ``stem``, the first layers in words; ``input_size`` [C, H, W];
+        ``feature_size`` [C, H, W] of ``forward_features``; ``family``; ``paper``, 'paper 1', 'paper 2' or
+        None; ``note`` where params and paper_params disagree, else None.
+    """
+    rows: list[dict[str, Any]] = []
+    for name in MODELS:
+        with torch.device("meta"):
+            model = create_model(name).eval()
+            image = torch.empty(1, 1, image_size, image_size)
+        with torch.no_grad(), FlopCounterMode(display=False) as counter:
+            features = model.forward_features(image)  # type: ignore[operator]
+            model.head(features)  # type: ignore[operator]
+        family, paper = ORIGINS[name]
+        rows.append(
+            {
+                "name": name,
+                "params": sum(parameter.numel() for parameter in model.parameters()),
+                "paper_params": PAPER_PARAMS.get(name),
+                "mmacs": round(counter.get_total_flops() / 2e6, 1),
+                "stem": describe_stem(model),
+                "input_size": list(image.shape[1:]),
+                "feature_size": list(features.shape[1:]),
+                "family": family,
+                "paper": paper,
+                "note": NOTES.get(name),
+            }
+        )
+    return rows
+
+
+def describe_stem(model: nn.Module) -> str:
+    """Return a network's first convolution, and the max-pool of its stem if it has one, in words."""
+    conv = next(module for module in model.modules() if isinstance(module, nn.Conv2d))
+    text = f"{conv.kernel_size[0]}x{conv.kernel_size[1]} conv, {conv.out_channels}, stride {conv.stride[0]}"
+    stem = getattr(model, "stem", nn.Identity())
+    pools = any(isinstance(module, nn.MaxPool2d) for module in stem.modules())
+    return text + ", max-pool" if pools else text

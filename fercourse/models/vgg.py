@@ -17,7 +17,7 @@ VGG11 = ((64,),    (128,),     (256, 256),           (512, 512),           (512,
 VGG13 = ((64, 64), (128, 128), (256, 256),           (512, 512),           (512, 512))  # configuration B
 VGG16 = ((64, 64), (128, 128), (256, 256, 256),      (512, 512, 512),      (512, 512, 512))  # configuration D
 VGG19 = ((64, 64), (128, 128), (256, 256, 256, 256), (512, 512, 512, 512), (512, 512, 512, 512))  # E
-SMALL_VGG = ((64, 64), (128, 128), (160, 160), (160, 160))
+SMALL_VGG = ((32, 32), (64, 64),  (128, 128),           (256, 256))  # 1.17 M parameters, ours
 # fmt: on
 
 
@@ -84,7 +84,7 @@ class VGG(nn.Module):
         set_batch_norm(self, momentum=bn_momentum)
 
     def forward_features(self, x: Tensor) -> Tensor:
-        """(B, in_channels, 48, 48) -> (B, 512, 3, 3); (B, 160, 6, 6) from `small_vgg`."""
+        """(B, in_channels, 48, 48) -> (B, 512, 3, 3); (B, 256, 6, 6) from `small_vgg`."""
         return self.stages(x)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -115,7 +115,7 @@ def vgg19(**options) -> VGG:
 def small_vgg(*, dropout: float = 0.25, **options) -> VGG:
     """The project's small strong network: 8 convolutions, under 1.2 million parameters.
 
-    Wide where images are large and narrow where VGG is widest: on 48x48 faces the early layers cost the time
-    and the late ones the parameters.
+    Four stages of half VGG-13's widths, batch norm, dropout and global average pooling: small enough to
+    train on a laptop's processor.
     """
     return VGG(table=SMALL_VGG, dropout=dropout, **options)
