@@ -1,0 +1,113 @@
+"""Figures: the arrays that go in are what is drawn, and nothing global changes."""
+
+from __future__ import annotations
+
+import warnings
+
+import matplotlib as mpl
+import numpy as np
+import pytest
+
+mpl.use("agg")
+import matplotlib.pyplot as plt
+
+from fercourse import plots
+from fercourse.data import EMOTIONS
+
+
+@pytest.fixture(autouse=True)
+def _clean_figures():
+    with mpl.rc_context(), warnings.catch_warnings():
+        warnings.simplefilter("error")
+        yield
+    plt.close("all")
+
+
+def drawn(ax) -> None:
+    ax.figure.canvas.draw()
+
+
+@pytest.mark.parametrize("titles", [None, list("abcde"), list("abc")])
+def test_faces_are_shown_in_order(titles) -> None:
+    images = np.random.default_rng(0).integers(0, 256, (5, 48, 48), dtype=np.uint8)
+    axes = plots.faces(images, titles, columns=3)
+    assert axes.shape == (2, 3)
+    for place, ax in enumerate(axes.flat):
+        shown = [image.get_array() for image in ax.images]
+        assert len(shown) == (place < 5)
+        if shown:
+            np.testing.assert_array_equal(shown[0], images[place])
+            assert ax.images[0].get_clim() == (0, 255)
+        expected = titles[place] if titles and place < len(titles) else ""
+        assert ax.get_title() == expected
+    drawn(axes[0, 0])
+    boxes = [ax.get_position() for ax in axes.flat]
+    assert all(min(box.x0, box.y0) >= 0 and max(box.x1, box.y1) <= 1 for box in boxes)
+    assert axes[0, 0].get_position().y0 > axes[1, 0].get_position().y1
+
+
+def test_signed_maps_share_a_scale_about_zero() -> None:
+    axes = plots.faces(np.stack([np.full((4, 4), -3.0), np.full((4, 4), 1.0)]), signed=True)
+    assert {ax.images[0].get_clim() for ax in axes.flat} == {(-3.0, 3.0)}
+    drawn(plots.faces(np.zeros((1, 4, 4)), signed=True)[0, 0])
+
+
+def test_float_images_share_a_scale() -> None:
+    axes = plots.faces(np.stack([np.full((4, 4), 10.0), np.full((4, 4), 20.0)]))
+    assert {ax.images[0].get_clim() for ax in axes.flat} == {(10.0, 20.0)}
+
+
+@pytest.mark.parametrize(
+    ("images", "titles"),
+    [(np.zeros((3, 48)), None), (np.zeros((0, 48, 48)), None), (np.zeros((3, 4, 4)), ["a", "b"])],
+)
+def test_wrong_images_are_refused(images, titles) -> None:
+    with pytest.raises(ValueError, match="N, height, width"):
+        plots.faces(images, titles)
+
+
+def test_class_counts_stack_the_splits_largest_on_top() -> None:
+    train, test = np.array([5, 1, 3, 9, 4, 2, 7]), np.arange(7)
+    ax = plots.class_counts({"train": train, "test": test})
+    drawn(ax)
+    names = [label.get_text() for label in ax.get_yticklabels()]
+    order = [EMOTIONS.index(name) for name in names]
+    assert list((train + test)[order]) == sorted(train + test)
+    widths = np.array([patch.get_width() for patch in ax.patches]).reshape(2, 7)
+    np.testing.assert_array_equal(widths, [train[order], test[order]])
+    assert ax.texts[-1].get_text() == f"{(train + test).max()} ({(train + test).max() / 52:.1%})"
+
+
+def test_histogram_draws_shares() -> None:
+    ax = plots.histogram({"a": np.array([1, 3]), "b": np.array([10, 10])}, np.arange(3), label="value")
+    drawn(ax)
+    values = [patch.get_data().values for patch in ax.patches]
+    np.testing.assert_allclose(values, [[0.25, 0.75], [0.5, 0.5]])
+
+
+def test_matrix_draws_the_share_of_each_row() -> None:
+    counts = np.diag([8, 0, 3, 4, 5, 6, 7])
+    counts[0, 6] = 2
+    ax = plots.matrix(counts)
+    drawn(ax)
+    texts = np.array([text.get_text() for text in ax.texts]).reshape(7, 7)
+    assert (texts[0, 0], texts[0, 6], texts[2, 2]) == ("80", "20", "100")
+    assert set(texts[1]) == {"0"}, "a class without images is not a division by zero"
+    assert ax.get_ylabel() == "label"
+
+
+def test_history_counts_epochs_from_one() -> None:
+    ax = plots.history({"train": [0.2, 0.4, 0.6], "val": [0.3, 0.5]}, label="accuracy", best=2)
+    drawn(ax)
+    assert [list(line.get_xdata()) for line in ax.lines] == [[1, 2, 3], [1, 2], [2, 2]]
+    assert ax.get_ylabel() == "accuracy"
+
+
+def test_figures_go_where_they_are_told_and_change_no_setting() -> None:
+    before = dict(mpl.rcParams)
+    _, (left, right) = plt.subplots(1, 2)
+    assert plots.history({"a": [1, 2]}, ax=left) is left
+    assert plots.matrix(np.eye(7), ax=right) is right
+    assert dict(mpl.rcParams) == before
+    plots.use_style()
+    assert mpl.rcParams["figure.facecolor"] == "white"
