@@ -1,0 +1,54 @@
+"""What a training says when it cannot go on: a loss that is no number, memory that does not suffice."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import NoReturn
+
+import torch
+from torch import nn
+
+from fercourse.checkpoint import save_checkpoint
+from fercourse.errors import FercourseError
+
+
+def stop_at_bad_loss(
+    step: int, loss: float, indices: list[int], epoch: int, folder: Path | None, model: nn.Module
+) -> NoReturn:
+    """Save the weights as they are and raise FercourseError naming step, loss and the batch's images."""
+    saved = "no folder was given, so no state was saved"
+    if folder is not None:
+        path = folder / f"failed-epoch{epoch}-step{step}.safetensors"
+        facts = {"epoch": epoch, "step": step, "loss": str(loss), "indices": indices}
+        save_checkpoint(path, model.state_dict(), facts)
+        saved = f"the weights are in {path}"
+    shown = ", ".join(map(str, indices[:8])) + (f", ... ({len(indices)} images)" if len(indices) > 8 else "")
+    raise FercourseError(
+        f"The loss became {loss:g} at step {step} of epoch {epoch}, on the training images {shown}; {saved}. "
+        "A lower lr, or precision=fp32, often mends it."
+    )
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether PyTorch ran out of memory; its CPU allocator says so only in the message."""
+    return isinstance(error, torch.OutOfMemoryError) or (
+        isinstance(error, RuntimeError) and "can't allocate memory" in str(error)
+    )
+
+
+def batch_that_fits(step: Callable[[int], None], batch_size: int) -> str:
+    """Halve the batch until ``step`` (forward and backward on that many images) fits; say what was found."""
+    size = batch_size // 2
+    while size:
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()
+        try:
+            step(size)
+        except (torch.OutOfMemoryError, RuntimeError) as error:
+            if not is_out_of_memory(error):
+                raise
+            size //= 2
+        else:
+            return f"a batch of {size} fits (set batch_size={size})"
+    return "not even one image fits: close other programs or choose a smaller network"

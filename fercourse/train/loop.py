@@ -1,0 +1,374 @@
+"""The training loop: two plain functions, shared by every network."""
+
+from __future__ import annotations
+
+import copy
+import math
+import os
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import nn
+from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
+from tqdm.auto import tqdm
+
+from fercourse.augment import augment, to_float
+from fercourse.device import Precision, describe_device, pick_device, pick_precision
+from fercourse.errors import FercourseError
+from fercourse.recipes import TrainConfig
+from fercourse.train.failures import batch_that_fits, is_out_of_memory, stop_at_bad_loss
+from fercourse.train.optim import (
+    class_weights,
+    make_optimizer,
+    make_scheduler,
+    output_layer,
+    set_log_prior,
+)
+from fercourse.train.state import (
+    LAST,
+    Parts,
+    State,
+    Totals,
+    TrainingLog,
+    deferred_interrupt,
+    digest_of,
+    load_state,
+    save_state,
+)
+
+#: Cross-entropy of guessing among 7 classes is 1.95; a loss this far above it does not come back.
+EXPLODED = 1e3
+#: Epochs whose every batch loss is kept (paper 2's claim is about the first ones).
+BATCH_LOSS_EPOCHS = 3
+
+
+class Labelled(Protocol):
+    """What `fit` trains on: ``images`` uint8 (N, 48, 48) and ``labels`` int64 (N,), as in `FaceSet`."""
+
+    images: np.ndarray
+    labels: np.ndarray
+
+
+@dataclass(frozen=True)
+class Fit:
+    """What a training leaves behind; the model itself holds the best epoch's weights.
+
+    Attributes:
+        history: a mapping an epoch: epoch, lr, train_loss, train_accuracy, val_loss, val_accuracy, seconds.
+        batch_losses: the loss of every batch of the first 3 epochs.
+        best_epoch: the first epoch with the highest val accuracy, counted from 1 (0: none was trained).
+        precision: the number format used, and whether channels_last.
+        device: the device's name.
+    """
+
+    history: list[dict[str, float]]
+    batch_losses: list[float]
+    best_epoch: int
+    precision: Precision
+    device: str
+
+    @property
+    def seconds(self) -> float:
+        """Training and validation time of all epochs, in seconds, over all processes that had a part."""
+        return sum(row["seconds"] for row in self.history)
+
+
+def train_one_epoch(
+    model: nn.Module,
+    images: torch.Tensor,
+    labels: torch.Tensor,
+    optimizer: torch.optim.Optimizer,
+    *,
+    order: torch.Tensor,
+    batch_size: int,
+    generator: torch.Generator,
+    precision: Precision,
+    augmentation: dict[str, Any] | None = None,
+    weight: torch.Tensor | None = None,
+    label_smoothing: float = 0.0,
+    scheduler: LRScheduler | None = None,
+    scaler: torch.amp.GradScaler | None = None,
+    totals: Totals | None = None,
+    first_step: int = 0,
+    on_step: Callable[[int, Totals], None] | None = None,
+) -> Totals:
+    """Train on the images in the given order, once.
+
+    Args:
+        images: uint8, (N, 48, 48), on the model's device.
+        labels: int64, (N,), there too.
+        order: positions of the images, int64; the last batch takes what is left over.
+        generator: draws the augmentation, on that device.
+        weight: a loss weight a class, (7,), as in `torch.nn.functional.cross_entropy`.
+        scheduler: stepped after every batch (not the plateau schedule, which `fit` steps by epoch).
+        totals, first_step: where an interrupted epoch goes on.
+        on_step: called after every step with its number and the totals.
+
+    Returns:
+        The epoch's totals: loss, hits, images, batch losses, still on the device.
+    """
+    device = images.device
+    totals = totals or Totals.zeros(device)
+    model.train()
+    for step in range(first_step, math.ceil(len(order) / batch_size)):
+        batch = order[step * batch_size : (step + 1) * batch_size]
+        x = augment(images[batch], generator=generator, **(augmentation or {}))  # (B, 1, 48, 48), [0, 1]
+        x = x.contiguous(memory_format=precision.memory_format)
+        y = labels[batch]
+        with precision.autocast(device):
+            logits = model(x)  # (B, 7)
+        loss = F.cross_entropy(logits.float(), y, weight=weight, label_smoothing=label_smoothing)
+        optimizer.zero_grad(set_to_none=True)
+        if scaler is None:
+            loss.backward()
+            optimizer.step()
+        else:  # fp16: scaled up so that small gradients do not round to zero
+            scaler.scale(loss).backward()
+            scaler.step(optimizer)
+            scaler.update()
+        if scheduler is not None:
+            scheduler.step()
+        with torch.no_grad():
+            value = loss.detach()
+            totals.loss += value * len(batch)
+            totals.hits += (logits.argmax(1) == y).sum()
+            is_bad = ~torch.isfinite(value) | (value > EXPLODED)
+            totals.bad_step.copy_(torch.where((totals.bad_step < 0) & is_bad, step, totals.bad_step))
+            totals.images += len(batch)
+            totals.batch_losses.append(value)
+        if on_step is not None:
+            on_step(step, totals)
+    return totals
+
+
+@torch.inference_mode()
+def validate(
+    model: nn.Module, images: torch.Tensor, labels: torch.Tensor, precision: Precision, batch_size: int = 256
+) -> tuple[float, float]:
+    """Return mean cross-entropy (unweighted, unsmoothed) and accuracy over images that are on the device."""
+    was_training = model.training
+    model.eval()
+    outputs = []
+    for start in range(0, len(images), batch_size):
+        x = to_float(images[start : start + batch_size]).contiguous(memory_format=precision.memory_format)
+        with precision.autocast(images.device):
+            outputs.append(model(x).float())
+    model.train(was_training)
+    logits = torch.cat(outputs)
+    accuracy = (logits.argmax(1) == labels).float().mean()
+    return F.cross_entropy(logits, labels).item(), accuracy.item()
+
+
+def class_counts(model: nn.Module, labels: np.ndarray) -> np.ndarray:
+    """Return images a class, int64 (K,), for as many classes as the model has outputs."""
+    layer = output_layer(model)
+    return np.bincount(labels, minlength=layer.out_features if layer is not None else 0)
+
+
+def used_positions(labels: np.ndarray, config: TrainConfig) -> np.ndarray:
+    """Return the sorted positions of the images trained on: all, or a share of every class by the seed."""
+    if config.train_fraction == 1:
+        return np.arange(len(labels))
+    generator = np.random.default_rng([config.seed, 1 << 31])
+    members = (generator.permutation(np.flatnonzero(labels == label)) for label in np.unique(labels))
+    return np.sort(np.concatenate([m[: max(1, round(config.train_fraction * len(m)))] for m in members]))
+
+
+def epoch_order(labels: np.ndarray, config: TrainConfig, epoch: int) -> torch.Tensor:
+    """Return an epoch's positions (epochs count from 0), int64, shuffled by (seed, epoch) alone."""
+    order = np.random.default_rng([config.seed, epoch]).permutation(used_positions(labels, config))
+    if config.max_steps is not None:
+        order = order[: config.max_steps * config.batch_size]
+    return torch.from_numpy(order)
+
+
+def fit(
+    model: nn.Module,
+    train: Labelled,
+    val: Labelled,
+    config: TrainConfig,
+    *,
+    out: str | os.PathLike[str] | None = None,
+    resume: bool = False,
+    device: str | torch.device | None = None,
+    progress: bool = True,
+    tensorboard: bool = False,
+    checkpoint_seconds: float = 60.0,
+) -> Fit:
+    """Train a model by a configuration; leave it with the weights of the best epoch by val accuracy.
+
+    Order of images, augmentation and dropout depend on ``config.seed`` alone; on a CPU with the same number
+    of threads the result is the same to the bit, also after an interruption. The model's initial weights are
+    the caller's: seed before creating it.
+
+    Args:
+        model: any module that maps (B, 1, 48, 48) to (B, 7); it is moved to the device.
+        train, val: `FaceSet` or anything with ``images`` and ``labels``.
+        out: folder for the checkpoint, history.csv and TensorBoard's log; None keeps nothing.
+        resume: go on from the folder's checkpoint where there is one.
+        checkpoint_seconds: how often the state is saved; also saved at Ctrl-C and at the end.
+
+    Raises:
+        FercourseError: an unlabelled or empty split, a checkpoint of another training, a loss that is not
+            finite, memory that does not suffice (the message names a batch size that does).
+        KeyboardInterrupt: on Ctrl-C, after the state was saved.
+    """
+    for name, split in (("train", train), ("val", val)):
+        if not len(split.labels) or split.labels.min() < 0:
+            raise FercourseError(
+                f"The {name} split is empty or holds images without a label; fit needs both."
+            )
+    folder = None if out is None else Path(out)
+    resuming = folder is not None and (folder / LAST).exists()
+    if resuming and not resume:
+        raise FercourseError(
+            f"{folder} already holds a training: resume it (--resume), or name another folder for a new one."
+        )
+    place = device if isinstance(device, torch.device) else pick_device(device)
+    precision = pick_precision(model, place, config.precision)
+    model.to(place, memory_format=precision.memory_format)  # type: ignore[call-overload]
+    counts = class_counts(model, train.labels[used_positions(train.labels, config)])
+    if config.bias_init and not resuming:
+        set_log_prior(model, counts)
+    weight = class_weights(counts).to(place) if config.class_weights else None
+    steps = math.ceil(len(epoch_order(train.labels, config, 0)) / config.batch_size)
+    optimizer = make_optimizer(model, config)
+    scheduler = make_scheduler(optimizer, config, steps)
+    scaler = torch.amp.GradScaler(place.type) if precision.name == "fp16" else None
+    parts = Parts(model, optimizer, scheduler, scaler, torch.Generator(device=place))
+    identity = {"config": config.to_dict(), "data": digest_of(train, val), "precision": precision.name}
+    if folder is not None and resuming:
+        state = load_state(folder, identity, parts, place)
+    else:
+        state = State(Totals.zeros(place))
+
+    images, labels = torch.from_numpy(train.images).to(place), torch.from_numpy(train.labels).to(place)
+    val_images, val_labels = torch.from_numpy(val.images).to(place), torch.from_numpy(val.labels).to(place)
+    by_epoch = isinstance(scheduler, ReduceLROnPlateau)
+    log = TrainingLog(folder, state.history, tensorboard)
+    begun = state.epoch * steps + state.step
+    bar = tqdm(
+        total=config.epochs * steps,
+        initial=begun,
+        desc=config.model,
+        unit="step",
+        disable=not progress,
+        mininterval=0.5,
+    )
+    entered = saved_at = started = time.monotonic()
+    before = state.seconds  # of this epoch, in an earlier process
+    order = epoch_order(train.labels, config, state.epoch)
+
+    def save() -> None:
+        nonlocal saved_at
+        if folder is not None:
+            save_state(folder, identity, state, parts)
+        saved_at = time.monotonic()
+
+    def on_step(step: int, totals: Totals) -> None:
+        state.step, state.seconds = step + 1, before + time.monotonic() - started
+        # Reading a value makes the host wait for the device: on a GPU only when the bar is drawn.
+        due = bar.update(1) or place.type == "cpu"
+        if due:
+            check(totals)
+            bar.set_postfix_str(
+                f"epoch {state.epoch + 1}/{config.epochs}, loss {totals.loss.item() / totals.images:.3f}, "
+                f"accuracy {totals.hits.item() / totals.images:.1%}, "
+                f"best val {max(state.best_accuracy, 0):.1%}",
+                refresh=False,
+            )
+        done = state.epoch * steps + state.step
+        if progress and done == begun + 20:
+            minutes = (time.monotonic() - entered) / 20 * (config.epochs * steps - done) / 60
+            bar.write(
+                f"{minutes:.1f} minutes to go on {describe_device(place)}, by the first 20 steps.", bar.fp
+            )
+        if asked.is_set() or time.monotonic() - saved_at > checkpoint_seconds:
+            save()
+        if asked.is_set():
+            raise KeyboardInterrupt
+
+    def check(totals: Totals) -> None:
+        step = int(totals.bad_step)
+        if step >= 0:
+            batch = order[step * config.batch_size : (step + 1) * config.batch_size].tolist()
+            stop_at_bad_loss(step, totals.batch_losses[step].item(), batch, state.epoch + 1, folder, model)
+
+    def probe(size: int) -> None:
+        with precision.autocast(place):
+            logits = model(to_float(images[:size]).contiguous(memory_format=precision.memory_format))
+        F.cross_entropy(logits.float(), labels[:size]).backward()
+
+    try:
+        with deferred_interrupt() as asked:
+            while state.epoch < config.epochs:
+                order = epoch_order(train.labels, config, state.epoch)
+                if state.step == 0:
+                    # Dropout draws from the global stream, augmentation from its own: both start anew.
+                    torch.manual_seed(config.seed * 100_003 + state.epoch)
+                    parts.generator.manual_seed(config.seed * 100_003 + state.epoch)
+                totals = train_one_epoch(
+                    model,
+                    images,
+                    labels,
+                    optimizer,
+                    order=order.to(place),
+                    batch_size=config.batch_size,
+                    generator=parts.generator,
+                    precision=precision,
+                    augmentation=asdict(config.augment),
+                    weight=weight,
+                    label_smoothing=config.label_smoothing,
+                    scheduler=None if by_epoch else scheduler,
+                    scaler=scaler,
+                    totals=state.totals,
+                    first_step=state.step,
+                    on_step=on_step,
+                )
+                check(totals)
+                val_loss, val_accuracy = validate(model, val_images, val_labels, precision)
+                seconds = before + time.monotonic() - started
+                state.history.append(
+                    {
+                        "epoch": state.epoch + 1,
+                        "lr": optimizer.param_groups[0]["lr"],  # of the last step
+                        "train_loss": totals.loss.item() / totals.images,
+                        "train_accuracy": totals.hits.item() / totals.images,
+                        "val_loss": val_loss,
+                        "val_accuracy": val_accuracy,
+                        "seconds": round(seconds, 2),
+                    }
+                )
+                if state.epoch < BATCH_LOSS_EPOCHS:
+                    state.batch_losses += torch.stack(totals.batch_losses).tolist()
+                if by_epoch:
+                    scheduler.step(val_accuracy)
+                state.epoch, state.step, state.seconds = state.epoch + 1, 0, 0.0
+                if val_accuracy > state.best_accuracy:
+                    state.best_accuracy, state.best_epoch = val_accuracy, state.epoch
+                    state.best_weights = copy.deepcopy(model.state_dict())
+                state.totals, before, started = Totals.zeros(place), 0.0, time.monotonic()
+                log.epoch(state.history)
+                if state.epoch == config.epochs or asked.is_set() or started - saved_at > checkpoint_seconds:
+                    save()
+                if asked.is_set():
+                    raise KeyboardInterrupt
+    except RuntimeError as error:  # torch.OutOfMemoryError is one
+        if not is_out_of_memory(error):
+            raise
+        raise FercourseError(
+            f"Memory does not suffice for a batch of {config.batch_size} images of {config.model} on "
+            f"{describe_device(place)}: {batch_that_fits(probe, config.batch_size)}."
+        ) from error
+    finally:
+        bar.close()
+        log.close()
+    if state.best_weights:
+        model.load_state_dict(state.best_weights)
+    return Fit(state.history, state.batch_losses, state.best_epoch, precision, describe_device(place))

@@ -1,0 +1,246 @@
+"""What a training must remember to go on exactly where it stopped, and the log it leaves."""
+
+from __future__ import annotations
+
+import hashlib
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import nn
+
+from fercourse.checkpoint import load_checkpoint, save_checkpoint
+from fercourse.errors import FercourseError
+from fercourse.files import atomic_path
+
+LAST = "last.safetensors"
+BEST = "best.safetensors"
+
+
+@dataclass
+class Totals:
+    """Sums over the steps of an epoch so far, kept on the device so that no step waits for them."""
+
+    loss: torch.Tensor  # sum over images of their batch's mean loss
+    hits: torch.Tensor  # images classified right
+    bad_step: torch.Tensor  # first step whose loss was not finite or exploded; -1 while none
+    images: int = 0
+    batch_losses: list[torch.Tensor] = field(default_factory=list)
+
+    @classmethod
+    def zeros(cls, device: torch.device) -> Totals:
+        """Return empty totals on a device."""
+        # MPS has no float64; 30,000 losses of about 2 still sum to 7 digits in float32.
+        dtype = torch.float32 if device.type == "mps" else torch.float64
+        return cls(
+            torch.zeros((), dtype=dtype, device=device),
+            torch.zeros((), dtype=torch.int64, device=device),
+            torch.full((), -1, dtype=torch.int64, device=device),
+        )
+
+
+@dataclass
+class State:
+    """Where a training stands."""
+
+    totals: Totals
+    epoch: int = 0  # finished epochs
+    step: int = 0  # finished steps of the epoch under way
+    seconds: float = 0.0  # spent in the epoch under way
+    history: list[dict[str, float]] = field(default_factory=list)
+    batch_losses: list[float] = field(default_factory=list)
+    best_epoch: int = 0  # counted from 1; 0 before the first
+    best_accuracy: float = -1.0
+    best_weights: dict[str, torch.Tensor] = field(default_factory=dict)
+
+
+@dataclass
+class Parts:
+    """The objects of a training that have a state of their own."""
+
+    model: nn.Module
+    optimizer: torch.optim.Optimizer
+    scheduler: Any
+    scaler: torch.amp.GradScaler | None
+    generator: torch.Generator
+
+
+def digest_of(*splits: Any) -> str:
+    """Return a SHA-256 (hex) of the splits' images and labels: a checkpoint belongs to its data."""
+    digest = hashlib.sha256()
+    for split in splits:
+        digest.update(f"{split.images.shape};".encode())
+        digest.update(np.ascontiguousarray(split.images).data)
+        digest.update(np.ascontiguousarray(split.labels).data)
+    return digest.hexdigest()
+
+
+def save_state(folder: Path, identity: dict[str, Any], state: State, parts: Parts) -> None:
+    """Write ``last.safetensors`` (everything) and ``best.safetensors`` (weights of the best epoch so far)."""
+    device = state.totals.loss.device
+    tensors = {f"model/{name}": tensor for name, tensor in parts.model.state_dict().items()}
+    tensors |= {f"best/{name}": tensor for name, tensor in state.best_weights.items()}
+    optimizer = parts.optimizer.state_dict()
+    for index, values in optimizer["state"].items():
+        tensors |= {
+            f"optimizer/{index}/{name}": tensor for name, tensor in values.items() if tensor is not None
+        }
+    tensors["random/cpu"] = torch.get_rng_state()
+    tensors["random/augment"] = parts.generator.get_state()
+    if device.type == "cuda":
+        tensors["random/cuda"] = torch.cuda.get_rng_state(device)
+    totals = state.totals
+    tensors |= {"totals/loss": totals.loss, "totals/hits": totals.hits, "totals/bad_step": totals.bad_step}
+    if totals.batch_losses:
+        tensors["totals/batch_losses"] = torch.stack(totals.batch_losses)
+    facts = {
+        "identity": identity,
+        "groups": optimizer["param_groups"],
+        "scheduler": parts.scheduler.state_dict(),
+        "scaler": parts.scaler.state_dict() if parts.scaler else None,
+        "images": totals.images,
+        **{
+            name: getattr(state, name)
+            for name in ("epoch", "step", "seconds", "history", "batch_losses", "best_epoch", "best_accuracy")
+        },
+    }
+    if state.best_weights:
+        # Written first: if the second write fails, the older state leads to this epoch again.
+        save_checkpoint(
+            folder / BEST,
+            state.best_weights,
+            {
+                "identity": identity,
+                "epoch": state.best_epoch,
+                "val_accuracy": state.best_accuracy,
+                "history": state.history,
+                "batch_losses": state.batch_losses,
+            },
+        )
+    save_checkpoint(folder / LAST, tensors, facts)
+
+
+def _same_training(path: Path, stored: dict[str, Any], identity: dict[str, Any]) -> None:
+    """Raise FercourseError where the checkpoint's configuration, data or number format differ from ours."""
+    before, now = stored.get("config", {}), identity["config"]
+    for name in {**before, **now}:
+        if before.get(name) != now.get(name):
+            raise FercourseError(
+                f"{path} belongs to a training with {name} = {before.get(name)!r}, not {now.get(name)!r}: "
+                "resume with the same values, or name another folder."
+            )
+    for name, advice in (
+        ("data", "resume with the same data"),
+        ("precision", "resume on the same kind of device, or set precision"),
+    ):
+        if stored.get(name) != identity[name]:
+            raise FercourseError(
+                f"{path} belongs to a training with other {name} ({str(stored.get(name))[:12]}, "
+                f"now {identity[name][:12]}): {advice}, or name another folder."
+            )
+
+
+def load_state(folder: Path, identity: dict[str, Any], parts: Parts, device: torch.device) -> State:
+    """Read ``last.safetensors`` into the parts and return the state.
+
+    Raises:
+        FercourseError: the file is damaged, foreign, or of another configuration, data set or precision.
+    """
+    path = folder / LAST
+    tensors, facts = load_checkpoint(path)
+    _same_training(path, facts.get("identity", {}), identity)
+
+    def group(prefix: str) -> dict[str, torch.Tensor]:
+        return {name[len(prefix) :]: tensor for name, tensor in tensors.items() if name.startswith(prefix)}
+
+    parts.model.load_state_dict(group("model/"))
+    moments: dict[int, dict[str, torch.Tensor]] = {}
+    for name, tensor in group("optimizer/").items():
+        index, key = name.split("/")
+        moments.setdefault(int(index), {})[key] = tensor
+    parts.optimizer.load_state_dict({"state": moments, "param_groups": facts["groups"]})
+    parts.scheduler.load_state_dict(facts["scheduler"])
+    if parts.scaler is not None:
+        parts.scaler.load_state_dict(facts["scaler"])
+    torch.set_rng_state(tensors["random/cpu"])
+    parts.generator.set_state(tensors["random/augment"])
+    if device.type == "cuda":
+        torch.cuda.set_rng_state(tensors["random/cuda"], device)
+    totals = Totals(
+        tensors["totals/loss"].to(device),
+        tensors["totals/hits"].to(device),
+        tensors["totals/bad_step"].to(device),
+        facts["images"],
+        list(tensors["totals/batch_losses"].to(device)) if "totals/batch_losses" in tensors else [],
+    )
+    return State(
+        totals,
+        facts["epoch"],
+        facts["step"],
+        facts["seconds"],
+        facts["history"],
+        facts["batch_losses"],
+        facts["best_epoch"],
+        facts["best_accuracy"],
+        {name: tensor.to(device) for name, tensor in group("best/").items()},
+    )
+
+
+class TrainingLog:
+    """history.csv, rewritten whole after every epoch, and TensorBoard's event file where asked for."""
+
+    def __init__(self, folder: Path | None, history: list[dict[str, float]], tensorboard: bool) -> None:
+        self.path = None if folder is None else folder / "history.csv"
+        self.writer = None
+        if tensorboard and folder is not None:
+            from torch.utils.tensorboard import SummaryWriter  # seconds of import, for those who want it
+
+            # purge_step: a resumed training hides what was logged after its checkpoint.
+            self.writer = SummaryWriter(str(folder / "tensorboard"), purge_step=len(history) + 1)
+
+    def epoch(self, history: list[dict[str, float]]) -> None:
+        """Log the last row of the history."""
+        if self.path is not None:
+            with atomic_path(self.path) as temporary:
+                pd.DataFrame(history).to_csv(temporary, index=False)
+        if self.writer is not None:
+            row = history[-1]
+            for name, value in row.items():
+                if name != "epoch":
+                    self.writer.add_scalar(name.replace("_", "/", 1), value, row["epoch"])
+            self.writer.flush()
+
+    def close(self) -> None:
+        """Close the event file."""
+        if self.writer is not None:
+            self.writer.close()
+
+
+@contextmanager
+def deferred_interrupt() -> Iterator[threading.Event]:
+    """Turn the first Ctrl-C into an event that the loop reads between steps; a second one acts at once.
+
+    An interrupt in the middle of an optimiser step would leave weights that belong to no step.
+    """
+    asked = threading.Event()
+    if threading.current_thread() is not threading.main_thread():
+        yield asked  # Python delivers signals to the main thread only
+        return
+    before = signal.getsignal(signal.SIGINT)
+
+    def ask(signum: int, frame: Any) -> None:  # noqa: ARG001 - the signature of a handler
+        asked.set()
+        signal.signal(signal.SIGINT, before)
+
+    signal.signal(signal.SIGINT, ask)
+    try:
+        yield asked
+    finally:
+        signal.signal(signal.SIGINT, before)

@@ -1,0 +1,208 @@
+"""The training loop: faithful to its configuration, exact after interruptions, clear when it cannot go on."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from torch import nn
+
+from fercourse.checkpoint import load_checkpoint
+from fercourse.errors import FercourseError
+from fercourse.models import create_model
+from fercourse.recipes import AugmentConfig, make_config
+from fercourse.train import class_weights, epoch_order, fit, log_prior, set_log_prior
+from fercourse.train.optim import make_optimizer, make_scheduler, output_layer
+
+AUGMENT = AugmentConfig(flip=0.5, rotation=0.5)
+
+
+def faces(count: int, seed: int = 0) -> SimpleNamespace:
+    """Images whose label shows: the brighter, the higher; every class stands in them."""
+    generator = np.random.default_rng(seed)
+    labels = np.concatenate([np.arange(7), generator.integers(0, 7, count - 7)])
+    noise = generator.integers(0, 30, (count, 48, 48))
+    return SimpleNamespace(images=(noise + labels[:, None, None] * 32).astype(np.uint8), labels=labels)
+
+
+def tiny() -> nn.Module:
+    """A network small enough for hundreds of steps, with batch norm and dropout: both keep a state."""
+    return nn.Sequential(
+        nn.Conv2d(1, 4, 3, stride=4),
+        nn.BatchNorm2d(4),
+        nn.ReLU(),
+        nn.AdaptiveAvgPool2d(2),
+        nn.Flatten(),
+        nn.Dropout(0.3),
+        nn.Linear(16, 7),
+    )
+
+
+def settings(**changes):
+    values = {"epochs": 3, "batch_size": 16, "lr": 0.01, "augment": AUGMENT, **changes}
+    return make_config("basic_cnn", "paper1", **values)
+
+
+def train_tiny(config, folder=None, **options):
+    torch.manual_seed(config.seed)
+    model = tiny()
+    result = fit(model, faces(100), faces(40, 1), config, out=folder, device="cpu", progress=False, **options)
+    return model, result
+
+
+def resume_tiny(model, config, folder):
+    return fit(model, faces(100), faces(40, 1), config, out=folder, resume=True, device="cpu", progress=False)
+
+
+def without_time(history):
+    return [{name: value for name, value in row.items() if name != "seconds"} for row in history]
+
+
+def assert_same(model, result, other_model, other_result):
+    assert without_time(result.history) == without_time(other_result.history)
+    assert result.batch_losses == other_result.batch_losses
+    assert result.best_epoch == other_result.best_epoch
+    for name, tensor in model.state_dict().items():
+        assert torch.equal(tensor, other_model.state_dict()[name]), name
+
+
+def test_learns_what_can_be_learnt():
+    _, result = train_tiny(settings(epochs=12, augment=AugmentConfig()))
+    assert result.history[0]["val_accuracy"] < 0.6
+    assert max(row["val_accuracy"] for row in result.history) > 0.8
+
+
+def test_same_seed_same_bits_and_other_seed_other_bits():
+    one, two = train_tiny(settings()), train_tiny(settings())
+    assert_same(*one, *two)
+    assert without_time(train_tiny(settings(seed=1))[1].history) != without_time(one[1].history)
+
+
+def test_best_epoch_by_val_accuracy_is_kept():
+    model, result = train_tiny(settings(epochs=6, lr=0.05))
+    accuracies = [row["val_accuracy"] for row in result.history]
+    assert result.best_epoch == 1 + accuracies.index(max(accuracies))
+    val = faces(40, 1)
+    model.eval()
+    with torch.no_grad():
+        hits = model(torch.from_numpy(val.images)[:, None] / 255).argmax(1).numpy() == val.labels
+    assert hits.mean() == pytest.approx(max(accuracies))
+
+
+def test_every_image_once_an_epoch_in_another_order():
+    labels, config = faces(100).labels, settings()
+    first, second = epoch_order(labels, config, 0), epoch_order(labels, config, 1)
+    assert sorted(first.tolist()) == list(range(100)) == sorted(second.tolist())
+    assert first.tolist() != second.tolist()
+
+
+def test_train_fraction_is_stratified_and_nested_in_the_seed():
+    labels = np.repeat(np.arange(7), 30)
+    order = epoch_order(labels, settings(train_fraction=0.1), 0)
+    assert np.bincount(labels[order]).tolist() == [3] * 7
+    assert sorted(order.tolist()) == sorted(epoch_order(labels, settings(train_fraction=0.1), 5).tolist())
+
+
+def test_class_weights_are_inverse_frequencies_with_mean_one_over_images():
+    counts = np.array([10, 30, 60])
+    weights = class_weights(counts)
+    assert weights[0] / weights[2] == pytest.approx(6)
+    assert (weights.numpy() * counts).sum() / counts.sum() == pytest.approx(1)
+
+
+def test_initial_bias_predicts_the_first_loss():
+    """With the log prior and no weights yet, cross-entropy is the entropy of the class shares."""
+    counts = np.array([3995, 436, 4097, 7215, 4830, 3171, 4965])
+    model = tiny()
+    set_log_prior(model, counts)
+    nn.init.zeros_(output_layer(model).weight)
+    share = counts / counts.sum()
+    logits = model.eval()(torch.rand(2, 1, 48, 48))
+    assert torch.allclose(logits.softmax(1), torch.from_numpy(share).float().expand(2, -1), atol=1e-6)
+    entropy = -(share * np.log(share)).sum()
+    assert -(torch.from_numpy(share) * logits[0].log_softmax(0)).sum().item() == pytest.approx(
+        entropy, rel=1e-5
+    )
+    assert torch.isfinite(log_prior(np.array([0, 5]))).all()
+
+
+def test_bias_init_needs_a_linear_layer():
+    with pytest.raises(FercourseError, match="last nn.Linear"):
+        fit(nn.Conv2d(1, 7, 48), faces(40), faces(40), settings(), progress=False, device="cpu")
+
+
+@pytest.mark.parametrize("patience", [1, 4])
+def test_plateau_acts_at_the_patienceth_epoch_without_improvement(patience):
+    """As Keras counts, which paper 1's wording follows; PyTorch waits for one more."""
+    config = settings(patience=patience)
+    optimizer = make_optimizer(tiny(), config)
+    scheduler = make_scheduler(optimizer, config, 10)
+    rates = []
+    for accuracy in [0.5] + [0.5] * 5:
+        scheduler.step(accuracy)
+        rates.append(optimizer.param_groups[0]["lr"])
+    assert rates[patience - 1] == 0.01
+    assert rates[patience] == pytest.approx(0.001)
+
+
+def test_one_cycle_rises_to_lr_and_ends_near_zero():
+    config = settings(schedule="one_cycle", epochs=2)
+    optimizer = make_optimizer(tiny(), config)
+    scheduler = make_scheduler(optimizer, config, 50)
+    rates = []
+    for _ in range(99):
+        optimizer.step()
+        scheduler.step()
+        rates.append(optimizer.param_groups[0]["lr"])
+    assert max(rates) == pytest.approx(0.01, rel=0.01)
+    assert rates[-1] < 0.01 / 1000
+
+
+def test_weight_decay_spares_biases_and_norms():
+    groups = make_optimizer(tiny(), settings(weight_decay=0.1, optimizer="adamw")).param_groups
+    assert [group["weight_decay"] for group in groups] == [0.1, 0.0]
+    assert {p.ndim for p in groups[1]["params"]} == {1}
+    assert all(p.ndim > 1 for p in groups[0]["params"])
+
+
+@pytest.mark.parametrize("schedule", ["plateau", "one_cycle", "cosine", "constant"])
+@pytest.mark.parametrize("optimizer", ["adamw", "sgd"])
+def test_interrupted_between_steps_and_resumed_is_the_same_to_the_bit(tmp_path, schedule, optimizer):
+    config = settings(schedule=schedule, optimizer=optimizer, lr=0.003)
+    whole = train_tiny(config, tmp_path / "whole")
+    stops = iter([3, 9, 11])
+
+    def interrupt_after(steps):
+        timer = {"left": steps}
+
+        def raise_at_step(*_):
+            timer["left"] -= 1
+            if timer["left"] == 0:
+                os.kill(os.getpid(), signal.SIGINT)
+
+        return raise_at_step
+
+    for steps in stops:
+        torch.manual_seed(
+            config.seed if not (tmp_path / "parts").exists() else 99
+        )  # a new process draws anew
+        model = tiny()
+        model.register_forward_hook(interrupt_after(steps))
+        with pytest.raises(KeyboardInterrupt):
+            resume_tiny(model, config, tmp_path / "parts")
+    model = tiny()
+    assert_same(*whole, model, resume_tiny(model, config, tmp_path / "parts"))
+    assert pd.read_csv(tmp_path / "parts" / "history.csv")["epoch"].tolist() == [1, 2, 3]
