@@ -21,10 +21,16 @@ TABLE = Path(hashes.__file__).with_name("hashes.npz")
 
 
 def make_signs() -> np.ndarray:
-    """Seven fixed patterns of as many +1 as -1, packed to bits: uint8 of shape (7, 288)."""
+    """Seven fixed patterns, each with as many +1 as -1, packed to bits: uint8 of shape (7, 288).
+
+    The first three are constant over blocks of 8x8 pixels, JPEG's own.
+    """
     generator = np.random.default_rng(2013)
-    half = np.arange(48 * 48) % 2
-    return np.stack([np.packbits(generator.permutation(half).astype(np.uint8)) for _ in range(7)])
+    blocks = [
+        np.kron(generator.permutation(np.arange(36) % 2).reshape(6, 6), np.ones((8, 8))) for _ in range(3)
+    ]
+    pixels = [generator.permutation(np.arange(48 * 48) % 2) for _ in range(4)]
+    return np.stack([np.packbits(pattern.reshape(-1).astype(np.uint8)) for pattern in (*blocks, *pixels)])
 
 
 def main(source: str) -> None:

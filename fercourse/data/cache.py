@@ -1,8 +1,9 @@
 """A second load in a blink: parsed faces, kept by the content of what they were parsed from.
 
-An entry's name is a hash of the source's bytes, so an edited source finds no entry. Hashing 300 MB takes longer
-than a load should, so an index remembers the hash of a file by its size, inode and times, as git does; POSIX
-systems set the change time themselves at every write, whatever a program then does to the modification time.
+An entry's name is a hash of the source's bytes, so an edited source finds no entry. Hashing 300 MB takes
+longer than a load should, so an index remembers the hash of a file by its size, inode and times, as git does;
+POSIX systems set the change time themselves at every write, whatever a program then does to the modification
+time.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ import zlib
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -49,18 +50,39 @@ def cache_folder() -> Path:
     return base / "fercourse"
 
 
-def source_files(path: Path) -> list[Path]:
-    """The files that make up a source: itself, or every file under a folder, in a fixed order."""
-    if not path.is_dir():
-        return [path]
-    found: list[Path] = []
-    for folder, folders, names in os.walk(path):
-        folders.sort()
-        found.extend(Path(folder, name) for name in sorted(names) if not name.startswith("."))
-    return found
+class File(NamedTuple):
+    """A file as it stands: what changes when it is written to."""
+
+    path: str
+    size: int
+    modified: int
+    changed: int
+    inode: int
 
 
-def content_key(files: Sequence[Path], root: Path, salt: str) -> str:
+def list_files(path: str | os.PathLike[str]) -> list[File]:
+    """The files that make up a source: itself, or every file under a folder that is not hidden, by name."""
+    if not os.path.isdir(path):
+        return [_file(os.fspath(path), os.stat(path))]
+    found: list[File] = []
+    folders = [os.fspath(path)]
+    while folders:
+        with os.scandir(folders.pop()) as entries:
+            for entry in entries:
+                if entry.name.startswith("."):
+                    continue
+                if entry.is_dir():
+                    folders.append(entry.path)
+                else:
+                    found.append(_file(entry.path, entry.stat()))
+    return sorted(found)
+
+
+def _file(path: str, stat: os.stat_result) -> File:
+    return File(path, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns, stat.st_ino)
+
+
+def content_key(files: Sequence[File], root: Path, salt: str) -> str:
     """A hash of the files' names below ``root`` and bytes, and of ``salt`` and the reader's version.
 
     Asks the index first and reads the bytes only where it does not know these files as they stand now.
@@ -69,17 +91,17 @@ def content_key(files: Sequence[Path], root: Path, salt: str) -> str:
         FercourseError: a file cannot be read.
     """
     try:
-        signature, newest, coarse = _signature(files)
-        index = (
-            cache_folder() / "index" / (_hex(f"{os.path.abspath(root)}|{len(files)}|{files[0]}") + ".json")
-        )
+        signature = _signature(files)
+        index = cache_folder() / "index" / (_hex(f"{os.path.abspath(root)}|{files[0].path}") + ".json")
         content = _recall(index, signature)
         if content is None:
             started = time.time_ns()
             content = _content(files, root)
             # A file written again within one tick of the clock looks the same: trust only what has settled.
+            newest = max(max(file.modified, file.changed) for file in files)
+            coarse = any(file.changed % 1_000_000_000 == 0 for file in files)
             settled = started - newest > (2_000_000_000 if coarse else 50_000_000)
-            if settled and _signature(files)[0] == signature:
+            if settled and _signature([_file(file.path, os.stat(file.path)) for file in files]) == signature:
                 with contextlib.suppress(FercourseError):
                     write_text(index, json.dumps({"signature": signature, "content": content}))
     except OSError as error:
@@ -163,7 +185,8 @@ def _unpack(arrays: dict[str, np.ndarray], meta: dict[str, Any]) -> Faces:
     sizes = meta["sizes"]
     if sum(sizes) != len(arrays["images"]):
         raise FercourseError("The entry's sizes do not add up.")
-    parts, start = [], 0
+    parts: list[FaceSet] = []
+    start = 0
     for split, size in zip(SPLITS, sizes, strict=True):
         to = slice(start, start + size)
         votes = arrays["votes"][to] if "votes" in arrays else None
@@ -171,30 +194,16 @@ def _unpack(arrays: dict[str, np.ndarray], meta: dict[str, Any]) -> Faces:
             FaceSet(arrays["images"][to], arrays["labels"][to], split, arrays["rows"][to], votes=votes)
         )
         start += size
-    return Faces(
-        *parts,
-        layout=meta["layout"],
-        source=meta["source"],
-        notes=tuple(meta["notes"]),
-        details=meta["details"],
-    )
+    train, val, test = parts
+    return Faces(train, val, test, meta["layout"], meta["source"], tuple(meta["notes"]), meta["details"])
 
 
 def _hex(text: str) -> str:
     return hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()
 
 
-def _signature(files: Sequence[Path]) -> tuple[str, int, bool]:
-    """A hash of the files' names and stat fields, the newest time among them, and whether times are coarse."""
-    digest = hashlib.sha256()
-    newest, coarse = 0, False
-    for file in files:
-        stat = os.stat(file)
-        fields = (stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns, stat.st_ino, stat.st_dev)
-        digest.update(f"{file}|{fields}\n".encode("utf-8", "surrogateescape"))
-        newest = max(newest, stat.st_mtime_ns, stat.st_ctime_ns)
-        coarse = coarse or stat.st_ctime_ns % 1_000_000_000 == 0
-    return digest.hexdigest(), newest, coarse
+def _signature(files: Sequence[File]) -> str:
+    return _hex(repr([tuple(file) for file in files]))
 
 
 def _recall(index: Path, signature: str) -> str | None:
@@ -205,11 +214,11 @@ def _recall(index: Path, signature: str) -> str | None:
         return None
 
 
-def _content(files: Sequence[Path], root: Path) -> str:
+def _content(files: Sequence[File], root: Path) -> str:
     """A hash of names and bytes, taken chunk by chunk on all processors."""
-    chunks = [(file, start) for file in files for start in range(0, max(1, file.stat().st_size), _CHUNK)]
+    chunks = [(file.path, start) for file in files for start in range(0, max(1, file.size), _CHUNK)]
 
-    def digest(chunk: tuple[Path, int]) -> bytes:
+    def digest(chunk: tuple[str, int]) -> bytes:
         file, start = chunk
         with open(file, "rb", buffering=0) as handle:
             handle.seek(start)

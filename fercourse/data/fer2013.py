@@ -29,12 +29,6 @@ MD5 = {
     "fer2013.csv": "f8428a1edbd21e88f42c73edd2a14f95",
     "icml_face_data.csv": "b114b9e04e6949e5fe8b6a98b3892b1d",
 }
-VOTE_COLUMNS = (
-    "neutral", "happiness", "surprise", "sadness", "anger", "disgust", "fear", "contempt", "unknown", "NF",
-)  # fmt: skip
-#: The FER+ columns that stand for `EMOTIONS`, in its order.
-VOTES_AS_EMOTIONS = (4, 5, 6, 1, 3, 2, 0)
-
 _BLOCK = 1 << 18
 _HEADERS = ({"emotion", "pixels", "usage"}, {"emotion", "pixels"}, {"pixels"})
 _TRIMMED = b' "\r\t'
@@ -87,54 +81,15 @@ def split_table(table: Table, *, layout: str, source: str, notes: tuple[str, ...
 
     Neighbouring rows of one split, as in the official file, are views of the table, not copies.
     """
-    parts = []
+    parts: list[FaceSet] = []
     for code, split in enumerate(SPLITS):
         rows = np.flatnonzero(table.usage == code)
         together = len(rows) > 0 and rows[-1] - rows[0] + 1 == len(rows)
         index = slice(rows[0], rows[-1] + 1) if together else rows
         parts.append(FaceSet(table.images[index], table.labels[index], split, rows))
     details = {"columns": list(table.columns), "sizes": {"48x48": len(table.labels)}, "rows": "source"}
-    return Faces(*parts, layout=layout, source=source, notes=notes, details=details)
-
-
-def read_votes(path: str | os.PathLike[str]) -> tuple[np.ndarray, np.ndarray]:
-    """Read the FER+ votes (fer2013new.csv): int64 of shape (N, 10), and the usage of each row, int8 (N,).
-
-    Source: Barsoum et al., "Training Deep Networks for Facial Expression Recognition with Crowd-Sourced
-    Label Distribution" (2016); rows stand in the order of fer2013.csv.
-
-    Raises:
-        FercourseError: the file is absent or is not that table.
-    """
-    path = Path(path)
-    try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise FercourseError(f"Cannot read the FER+ votes in {path}: {error}.") from error
-    header = [name.strip() for name in lines[0].split(",")] if lines else []
-    if header != ["Usage", "Image name", *VOTE_COLUMNS]:
-        raise FercourseError(
-            f"{path} does not hold FER+ votes: its first line is {','.join(header)[:60]!r}, expected "
-            "'Usage,Image name,neutral,happiness,...' as in fer2013new.csv."
-        )
-    while lines and not lines[-1].strip():
-        lines.pop()
-    votes = np.empty((len(lines) - 1, len(VOTE_COLUMNS)), np.int64)
-    usage = np.empty(len(lines) - 1, np.int8)
-    for row, line in enumerate(lines[1:]):
-        fields = line.split(",")
-        try:
-            usage[row] = USAGES[fields[0].strip().lower()]
-            votes[row] = list(map(int, fields[2:]))
-        except (KeyError, ValueError):
-            raise FercourseError(
-                f"{path}, row {row + 1}: expected a Usage, an image name and {len(VOTE_COLUMNS)} counts of "
-                f"votes, found {line[:60]!r}."
-            ) from None
-    if len(votes) and votes.min() < 0:
-        row = int(np.flatnonzero(votes.min(axis=1) < 0)[0])
-        raise FercourseError(f"{path}, row {row + 1}: a count of votes is negative.")
-    return votes, usage
+    train, val, test = parts
+    return Faces(train, val, test, layout, source, notes, details)
 
 
 def _read_header(file: BinaryIO, path: Path, size: int) -> tuple[str, ...]:
@@ -145,7 +100,7 @@ def _read_header(file: BinaryIO, path: Path, size: int) -> tuple[str, ...]:
     if set(names) not in _HEADERS or len(set(names)) != len(names):
         raise FercourseError(
             f"{path} is no FER-2013 table: its first line is {line[:50]!r}, expected the columns emotion, "
-            "pixels and Usage (or emotion, pixels; or pixels alone). Name a fer2013.csv or icml_face_data.csv."
+            "pixels and Usage (or emotion, pixels; or pixels). Name a fer2013.csv or icml_face_data.csv."
         )
     return names
 
@@ -316,11 +271,11 @@ def _explain(
     ``pixels`` are the bounds of the pixel fields where the other fields are known to be right: they have been
     blanked out by then.
     """
-    for index, line in enumerate(block.split(b"\n")[:-1] if pixels is None else [None] * len(pixels)):
+    lines = block.split(b"\n")[:-1] if pixels is None else [block[a + 1 : b] for a, b in pixels]
+    for index, line in enumerate(lines):
         where = f"{path}, row {first + index + 1}"
-        if line is None:
-            a, b = pixels[index]
-            fields = {"pixels": block[a + 1 : b].decode("latin-1").strip(' "\r\t')}
+        if pixels is not None:
+            fields = {"pixels": line.decode("latin-1").strip(' "\r\t')}
         else:
             cells = [cell.decode("latin-1").strip(' "\r\t') for cell in line.split(b",")]
             if cells == [""]:
