@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
-# Read by matplotlib and tqdm when they are imported, here and in the kernels that run the notebooks.
-os.environ["MPLBACKEND"] = "agg"
+# Read by tqdm when it is imported, here and in the kernels that run the notebooks. (MPLBACKEND must not be set:
+# the kernels choose their own, which keeps a figure as the output of its cell.)
 os.environ["TQDM_DISABLE"] = "1"
+os.environ.pop("MPLBACKEND", None)
 # A user's own data set or cache must not change what a test sees.
 os.environ.pop("FERCOURSE_DATA", None)
 
