@@ -23,7 +23,7 @@ _HOMES = {
 _NAMES = {name: home for home, names in _HOMES.items() for name in names}
 _MODULES = ("augment", "data", "evaluate", "layers", "models", "plots", "recipes", "records", "runs", "train")
 
-__all__ = ["__version__", *_NAMES]  # noqa: PLE0604 - the names are strings
+__all__ = ["__version__", *_NAMES]
 
 
 def __getattr__(name: str) -> Any:

@@ -228,7 +228,7 @@ RECIPES: dict[str, dict[str, Any]] = {
     # step, however few there are.
     "quick": {
         "track": "strong",
-        "epochs": 15,
+        "epochs": 10,
         "optimizer": "adamw",
         "lr": 2e-3,
         "weight_decay": 0.05,
