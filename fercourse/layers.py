@@ -155,6 +155,8 @@ def init_weights(model: nn.Module) -> None:
     - Hidden dense layers: He normal, fan-in. Batch norm: scale 1, shift 0. Every bias: 0.
     - The last dense layer: normal, standard deviation 0.01, so that training starts from near-equal logits.
     """
+    if any(parameter.is_meta for parameter in model.parameters()):
+        return  # nothing to draw where only shapes exist; trying would load torch's compiler, for seconds
     for module in model.modules():
         if isinstance(module, nn.Conv2d):
             height, width = module.kernel_size
@@ -168,9 +170,8 @@ def init_weights(model: nn.Module) -> None:
             continue
         if module.bias is not None:
             nn.init.zeros_(module.bias)
-    head = model.head
-    assert isinstance(head, nn.Sequential)
-    nn.init.normal_(head[-1].weight, 0.0, 0.01)
+    last = model.get_submodule("head")[-1]  # type: ignore[index]
+    nn.init.normal_(last.weight, 0.0, 0.01)
 
 
 def set_batch_norm(model: nn.Module, *, momentum: float = 0.1, eps: float = 1e-5) -> None:
