@@ -20,17 +20,17 @@ and nothing waits for the host, so that a CUDA graph can capture it all (registe
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from functools import reduce
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from fercourse.augmentation import FILLS, Augmentation, Pair
 from fercourse.errors import FercourseError, nearest
 
-#: What stands where the input has nothing: black, its edge, or its mirror image.
-FILLS = ("zeros", "border", "reflection")
 #: Random boxes are drawn until one fits, ten times at most, as torchvision does.
 ATTEMPTS = 10
 #: Numbers a random box takes: whether it happens, areas, ratios, and two for its position.
@@ -40,95 +40,23 @@ BOX = 1 + 2 * ATTEMPTS + 2
 USES = (1, BOX, 2, 3, 2, 3, BOX)
 DRAWS_PER_IMAGE = sum(USES)
 
-Pair = tuple[float, float]
-_PROBABILITIES = ("flip", "crop", "zoom", "shear", "rotation", "translation", "erasing")
-_LIMITS = {  # least and greatest value of each field of `Augmentation`
-    **dict.fromkeys((*_PROBABILITIES, "erasing_value"), (0, 1, "a number")),
-    **dict.fromkeys(("crop_scale", "erasing_scale"), (1e-3, 1, "a range")),
-    **dict.fromkeys(("crop_ratio", "erasing_ratio", "zoom_range"), (0.01, 100, "a range")),
-    "shear_degrees": (0, 80, "a pair"),
-    "rotation_degrees": (0, 180, "a number"),
-    "translation_fraction": (0, 1, "a pair"),
-}
-
-
-@dataclass(frozen=True, kw_only=True)
-class Augmentation:
-    """Which transforms an image gets, how often and how far; everything is off until asked for.
-
-    `flip` to `erasing`, where a single number, are the probabilities with which an image gets the transform,
-    by itself; 1.0 gives Keras-style ranges that are always on.
-
-    Attributes:
-        flip: horizontal flip.
-        crop: random resized crop (Szegedy et al. 2015, as in torchvision): a box of `crop_scale` of the area,
-            drawn uniformly, and width / height in `crop_ratio`, log-uniformly, stretched over the image.
-        zoom: about the centre, by a factor in `zoom_range`; above 1 enlarges (in Keras it shrinks).
-        shear: by up to `shear_degrees` along x, or a pair: along x and along y.
-        rotation: by up to `rotation_degrees` either way.
-        translation: by up to `translation_fraction` of width and height either way, not in whole pixels.
-        erasing: random erasing (Zhong et al. 2020): a box of `erasing_scale` of the area, height / width in
-            `erasing_ratio`, set to `erasing_value`.
-        fill: what stands where the moved image leaves a gap: 'zeros' (black), 'border' or 'reflection'.
-
-    Raises:
-        FercourseError: a probability outside [0, 1], a range upside down or out of bounds, an unknown fill.
-    """
-
-    flip: float = 0.0
-    crop: float = 0.0
-    crop_scale: Pair = (0.5, 1.0)
-    crop_ratio: Pair = (3 / 4, 4 / 3)
-    zoom: float = 0.0
-    zoom_range: Pair = (0.8, 1.2)
-    shear: float = 0.0
-    shear_degrees: float | Pair = 10.0
-    rotation: float = 0.0
-    rotation_degrees: float = 10.0
-    translation: float = 0.0
-    translation_fraction: Pair = (0.2, 0.2)
-    erasing: float = 0.0
-    erasing_scale: Pair = (0.02, 0.33)
-    erasing_ratio: Pair = (0.3, 3.3)
-    erasing_value: float = 0.0
-    fill: str = "zeros"
-
-    def __post_init__(self) -> None:
-        for name, (low, high, kind) in _LIMITS.items():
-            value = self.shear_pair if name == "shear_degrees" else getattr(self, name)
-            values = list(value) if kind != "a number" and isinstance(value, tuple | list) else [value]
-            good = all(isinstance(v, int | float) and low <= v <= high for v in values)
-            good = good and len(values) == (1 if kind == "a number" else 2)
-            if not good or (kind == "a range" and values != sorted(values)):
-                raise FercourseError(f"{name}={value!r} is not {kind} from {low:g} to {high:g}.")
-        if self.fill not in FILLS:
-            hint = nearest(str(self.fill), FILLS)
-            raise FercourseError(f"fill={self.fill!r} is not one of {', '.join(FILLS)}{hint}.")
-
-    @property
-    def shear_pair(self) -> Pair:
-        """Greatest shear along x and along y, in degrees."""
-        return self.shear_degrees if isinstance(self.shear_degrees, tuple | list) else (self.shear_degrees, 0)
-
-    @property
-    def moves(self) -> bool:
-        """Whether anything but flip and crop can happen, so that places outside the image come into view."""
-        return max(self.zoom, self.shear, self.rotation, self.translation) > 0
+#: Images resampled together on a CPU: what they need stays in its cache.
+CHUNK = 32
 
 
 class Draws(NamedTuple):
-    """What was drawn for each of B images: tensors (B,) or (B, k), float32 but for `flip`.
+    """What was drawn for each of B images: float32 (B, k), or None where the transform is switched off.
 
-    An image that does not get a transform has its neutral value: scale 1, the whole image as its crop, ...
+    An image that does not get a transform has its neutral value: factor 1, the whole image as its crop, ...
     """
 
-    flip: Tensor  # (B,) bool
-    crop: Tensor  # (B, 4) top, left, height, width in whole pixels
-    scale: Tensor  # (B,) zoom factor
-    shear: Tensor  # (B, 2) degrees along x and y
-    angle: Tensor  # (B,) degrees counter-clockwise
-    shift: Tensor  # (B, 2) pixels to the right and down
-    erase: Tensor  # (B, 4) top, left, height, width in whole pixels
+    flip: Tensor | None = None  # (B, 1): -1 mirrors, 1 does not
+    crop: Tensor | None = None  # (B, 4): top, left, height, width in whole pixels
+    zoom: Tensor | None = None  # (B, 1): factor
+    shear: Tensor | None = None  # (B, 2): degrees along x and y
+    angle: Tensor | None = None  # (B, 1): degrees counter-clockwise
+    shift: Tensor | None = None  # (B, 2): pixels to the right and down
+    erase: Tensor | None = None  # (B, 4): top, left, height, width in whole pixels
 
 
 def augment(
@@ -158,13 +86,12 @@ def augment(
     if batch.shape[-2] != size:
         raise FercourseError(f"Images are {batch.shape[-2]} by {size} pixels; augmentation expects squares.")
     draws = draw(len(batch), size, chosen, generator=generator, device=batch.device)
-    if chosen.crop or chosen.moves:
-        crop = crop_matrices(draws, size) if chosen.crop else None
+    if draws.flip is not None and not chosen.crop and not chosen.moves:
+        batch = torch.where(draws.flip[:, :, None, None] < 0, batch.flip(-1), batch)
+    else:
         fill = chosen.fill if chosen.moves else "border"  # without a gap to fill, the quickest
-        batch = resample(batch, frame_matrices(draws), crop, fill=fill)
-    elif chosen.flip:
-        batch = torch.where(draws.flip[:, None, None, None], batch.flip(-1), batch)
-    return erase(batch, draws, chosen.erasing_value) if chosen.erasing else batch
+        batch = resample(batch, frame_matrices(draws), crop_matrices(draws, size), fill=fill)
+    return erase(batch, draws, chosen.erasing_value)
 
 
 def to_float(images: Tensor) -> Tensor:
@@ -202,115 +129,159 @@ def draw(
         raise FercourseError(f"The generator is on {generator.device}, the images on {device}; use {made}.")
     numbers = torch.rand((batch_size, DRAWS_PER_IMAGE), generator=generator, device=device)
     flip, crop, zoom, shear, rotation, translation, erasing = numbers.split(USES, dim=1)
+    whole = (0, 0, size, size)
+    # Where no attempt fits, a crop is the largest central box of a ratio in range, an erasure nothing.
+    height, width = min(size, round(size / a.crop_ratio[0])), min(size, round(size * a.crop_ratio[1]))
+    central = ((size - height) // 2, (size - width) // 2, height, width)
     # torchvision counts the ratio of a crop as width / height and that of an erasure as height / width.
     erasing_ratio = (1 / a.erasing_ratio[1], 1 / a.erasing_ratio[0])
-    # Where no attempt fits, a crop is the largest central box of a ratio in range, an erasure nothing.
-    height = min(size, round(size / a.crop_ratio[0]))
-    width = min(size, round(size * a.crop_ratio[1]))
-    central = ((size - height) // 2, (size - width) // 2, height, width)
-    boxes = _boxes(crop[:, 1:], size, size, a.crop_scale, a.crop_ratio, central)
-    erased = _boxes(erasing[:, 1:], size, size - 1, a.erasing_scale, erasing_ratio, (0, 0, 0, 0))
-    scale = a.zoom_range[0] + zoom[:, 1:] * (a.zoom_range[1] - a.zoom_range[0])
-    angle = _either_way(rotation[:, 1:], (a.rotation_degrees,))
+    low, high = a.zoom_range
     reach = (a.translation_fraction[0] * size, a.translation_fraction[1] * size)
     return Draws(
-        flip=flip[:, 0] < a.flip,
-        crop=_rows_where(crop[:, 0] < a.crop, boxes, (0, 0, size, size)),
-        scale=_rows_where(zoom[:, 0] < a.zoom, scale, (1,))[:, 0],
-        shear=_rows_where(shear[:, 0] < a.shear, _either_way(shear[:, 1:], a.shear_pair), (0, 0)),
-        angle=_rows_where(rotation[:, 0] < a.rotation, angle, (0,))[:, 0],
-        shift=_rows_where(translation[:, 0] < a.translation, _either_way(translation[:, 1:], reach), (0, 0)),
-        erase=_rows_where(erasing[:, 0] < a.erasing, erased, (0, 0, 0, 0)),
+        flip=_given(flip, a.flip, lambda _: -torch.ones_like(flip), (1,)),
+        crop=_given(
+            crop, a.crop, lambda u: _boxes(u, size, size, a.crop_scale, a.crop_ratio, central), whole
+        ),
+        zoom=_given(zoom, a.zoom, lambda u: low + u * (high - low), (1,)),
+        shear=_given(shear, a.shear, lambda u: _either_way(u, a.shear_pair), (0, 0)),
+        angle=_given(rotation, a.rotation, lambda u: _either_way(u, (a.rotation_degrees,)), (0,)),
+        shift=_given(translation, a.translation, lambda u: _either_way(u, reach), (0, 0)),
+        erase=_given(
+            erasing,
+            a.erasing,
+            lambda u: _boxes(u, size, size - 1, a.erasing_scale, erasing_ratio, (0, 0, 0, 0)),
+            (0, 0, 0, 0),
+        ),
     )
 
 
-def frame_matrices(draws: Draws) -> Tensor:
+def frame_matrices(draws: Draws) -> Tensor | None:
     """Return (B, 3, 3): from the output back through translation, rotation, shear, zoom and flip.
 
     Seen forwards, the (cropped) image is flipped first and translated last: without the flip, these are the
-    inverses of torchvision's ``affine(angle=-angle, translate=shift, scale=scale, shear=shear)``.
+    inverses of torchvision's ``affine(angle=-angle, translate=shift, scale=zoom, shear=shear)``. None where
+    all five are switched off.
     """
-    one = torch.ones_like(draws.scale)
-    side = one - 2 * draws.flip.to(one.dtype)
-    shear_x, shear_y = torch.tan(torch.deg2rad(draws.shear)).unbind(1)
-    angle = torch.deg2rad(draws.angle)
-    cos, sin = torch.cos(angle), torch.sin(angle)
-    return (
-        _matrices(xx=side / draws.scale, yy=one / draws.scale)
-        @ _matrices(xx=one, xy=shear_x, yy=one)
-        @ _matrices(xx=one, yx=shear_y, yy=one)
-        @ _matrices(xx=cos, xy=-sin, yx=sin, yy=cos)
-        @ _matrices(xx=one, x=-draws.shift[:, 0], yy=one, y=-draws.shift[:, 1])
-    )
+    steps = []
+    if draws.flip is not None:
+        steps.append(_matrices(xx=draws.flip[:, 0]))
+    if draws.zoom is not None:
+        steps.append(_matrices(xx=1 / draws.zoom[:, 0], yy=1 / draws.zoom[:, 0]))
+    if draws.shear is not None:
+        along_x, along_y = torch.tan(torch.deg2rad(draws.shear)).unbind(1)
+        steps += [_matrices(xy=along_x), _matrices(yx=along_y)]
+    if draws.angle is not None:
+        angle = torch.deg2rad(draws.angle[:, 0])
+        cos, sin = torch.cos(angle), torch.sin(angle)
+        steps.append(_matrices(xx=cos, xy=-sin, yx=sin, yy=cos))
+    if draws.shift is not None:
+        steps.append(_matrices(x=-draws.shift[:, 0], y=-draws.shift[:, 1]))
+    return reduce(_product, steps) if steps else None
 
 
-def crop_matrices(draws: Draws, size: int) -> Tensor:
+def crop_matrices(draws: Draws, size: int) -> Tensor | None:
     """Return (B, 3, 3): from the cropped image, stretched to ``size``, to its place in the whole image."""
+    if draws.crop is None:
+        return None
     top, left, height, width = draws.crop.unbind(1)
     x, y = left + (width - size) / 2, top + (height - size) / 2
     return _matrices(xx=width / size, x=x, yy=height / size, y=y)
 
 
-def resample(images: Tensor, frame: Tensor, crop: Tensor | None = None, *, fill: str = "zeros") -> Tensor:
+def resample(images: Tensor, frame: Tensor | None, crop: Tensor | None, *, fill: str = "zeros") -> Tensor:
     """Resample a batch once, bilinearly, by each image's matrix ``crop @ frame``.
 
     Args:
         images: float, (B, C, S, S).
-        frame: (B, 3, 3) of the images' dtype, as from `frame_matrices`.
-        crop: (B, 3, 3), as from `crop_matrices`; None for the whole image.
+        frame: (B, 3, 3) of the images' dtype, as from `frame_matrices`; None: does not move.
+        crop: (B, 3, 3), as from `crop_matrices`; None: the whole image.
         fill: one of `FILLS`, beginning at the edge of the crop, as if the image were cropped, then moved;
             zeros are mixed in over the pixel around that edge, as in grid_sample.
 
     Returns:
         As ``images``.
+
+    Raises:
+        FercourseError: an unknown fill.
     """
+    if fill not in FILLS:
+        raise FercourseError(f"fill={fill!r} is not one of {', '.join(FILLS)}{nearest(str(fill), FILLS)}.")
     size = images.shape[-1]
+    if images.device.type == "cpu" and len(images) > CHUNK:
+        parts = zip(*(_chunks(t, len(images)) for t in (images, frame, crop)), strict=True)
+        return torch.cat([resample(*part, fill=fill) for part in parts])
     if crop is None:
-        return _sample(images, _places(frame, size), fill)
-    scale, centre = crop[:, (0, 1), (0, 1)][..., None, None], crop[:, :2, 2][..., None, None]
+        return images if frame is None else _sample(images, _places(frame, size), fill)
+    if frame is None:
+        frame, fill = torch.eye(3, dtype=crop.dtype, device=crop.device)[None], "border"
+    scale, centre = crop[:, :2, :2].diagonal(dim1=1, dim2=2)[..., None, None], crop[:, :2, 2, None, None]
+    centre = centre * (2 / size)
     if fill == "reflection":
         # Beyond its edge the frame is its own mirror image: a triangle wave, of period 2 frames.
-        wave = (_places(frame, size) / size + 0.5).remainder(2)
-        places = (0.5 - (1 - wave).abs()) * size * scale + centre
+        wave = (_places(frame, size) / 2 + 0.5).remainder(2)
+        places = (1 - 2 * (1 - wave).abs()) * scale + centre
     else:
-        places = _places(crop @ frame, size)
+        places = _places(_product(crop, frame), size)
     # A crop is cut out before it is stretched: what lies beyond its outermost pixels is not mixed in.
-    reach = (scale * size - 1) / 2
-    batch = _sample(images, torch.clamp(places, centre - reach, centre + reach), "border")
+    reach = scale - 1 / size
+    places = torch.minimum(torch.maximum(places, centre - reach), centre + reach)  # quicker than clamp
+    batch = _sample(images, places, "border")
     if fill == "zeros":
         # Bilinear weights among zeros: 1 up to the centre of the outermost pixel, 0 a pixel further.
-        inside = ((size + 1) / 2 - _places(frame, size).abs()).clamp(0, 1)
-        batch = batch * inside.prod(dim=1, keepdim=True)
+        inside = ((size + 1) / 2 - (size / 2) * _places(frame, size).abs()).clamp(0, 1)
+        batch = batch * inside[:, :1] * inside[:, 1:]
     return batch
 
 
 def erase(images: Tensor, draws: Draws, value: float = 0.0) -> Tensor:
     """Return images (B, C, S, S) with the box ``draws.erase`` of each set to ``value``."""
-    top, left, height, width = draws.erase[..., None, None].unbind(1)
+    if draws.erase is None:
+        return images
+    top, left, height, width = draws.erase[..., None, None, None].unbind(1)
     x = torch.arange(images.shape[-1], device=images.device)
     y = x[:, None]
-    box = (y >= top) & (y < top + height) & (x >= left) & (x < left + width)
-    return images.masked_fill(box[:, None], value)
+    rows, columns = (y >= top) & (y < top + height), (x >= left) & (x < left + width)
+    return images.masked_fill(rows & columns, value)
 
 
 def _sample(images: Tensor, places: Tensor, fill: str) -> Tensor:
-    """Sample at places (B, 2, S, S): x before y, in pixels from the centre."""
-    grid = (places * (2 / images.shape[-1])).permute(0, 2, 3, 1)  # planes of x and y: quicker on a CPU
+    """Sample bilinearly at places (B, 2, S, S), as from `_places`."""
+    grid = places.permute(0, 2, 3, 1)  # x and y stay in planes of their own: quicker on a CPU
     return F.grid_sample(images, grid, mode="bilinear", padding_mode=fill, align_corners=False)
 
 
 def _places(matrices: Tensor, size: int) -> Tensor:
-    """Return where each pixel of the output is seen: (B, 2, S, S), x before y, in pixels from the centre."""
+    """Return where each output pixel is seen: (B, 2, S, S), x before y, from -1 to 1 edge to edge."""
     x = torch.arange(size, device=matrices.device, dtype=matrices.dtype) - (size - 1) / 2
-    along_x, along_y, offset = matrices[:, :2, :, None, None].unbind(2)
+    along_x, along_y, offset = (matrices[..., :2, :, None, None] * (2 / size)).unbind(-3)
     return along_x * x + (along_y * x[:, None] + offset)
 
 
-def _matrices(*, xx: Tensor, yy: Tensor, **others: Tensor) -> Tensor:
-    """Return (B, 3, 3) from entries (B,): x' = xx x + xy y + x, y' = yx x + yy y + y (0 if not given)."""
-    zero, one = torch.zeros_like(xx), torch.ones_like(xx)
-    xy, x, yx, y = (others.get(name, zero) for name in ("xy", "x", "yx", "y"))
+def _product(left: Tensor, right: Tensor) -> Tensor:
+    """Return left @ right, (B, 3, 3), in full precision where autocast or TF32 would move pixels."""
+    return (left[..., None] * right[..., None, :, :]).sum(-2)
+
+
+def _matrices(**entries: Tensor) -> Tensor:
+    """Return (B, 3, 3) from entries (B,): x' = xx x + xy y + x, y' = yx x + yy y + y; else the identity's."""
+    zero = torch.zeros_like(next(iter(entries.values())))
+    one = zero + 1
+    xx, xy, x = (entries.get(name, default) for name, default in (("xx", one), ("xy", zero), ("x", zero)))
+    yx, yy, y = (entries.get(name, default) for name, default in (("yx", zero), ("yy", one), ("y", zero)))
     return torch.stack((xx, xy, x, yx, yy, y, zero, zero, one), dim=1).unflatten(1, (3, 3))
+
+
+def _chunks(tensor: Tensor | None, count: int) -> Sequence[Tensor | None]:
+    return [None] * -(-count // CHUNK) if tensor is None else tensor.split(CHUNK)
+
+
+def _given(
+    numbers: Tensor, probability: float, drawn: Callable[[Tensor], Tensor], neutral: tuple[int, ...]
+) -> Tensor | None:
+    """Return what ``drawn`` makes of the numbers where the first of them says so, elsewhere the constants."""
+    if not probability:
+        return None
+    return _rows_where(numbers[:, :1] < probability, drawn(numbers[:, 1:]), neutral)
 
 
 def _boxes(
@@ -326,13 +297,15 @@ def _boxes(
     sides = torch.cat((height.gather(1, first), width.gather(1, first)), dim=1)
     # In float32 the product can round up to the end of its range, which is one place too far.
     corner = torch.minimum((position * (size - sides + 1)).floor(), size - sides)
-    return _rows_where(fits.any(dim=1), torch.cat((corner, sides), dim=1), otherwise)
+    return _rows_where(fits.any(dim=1, keepdim=True), torch.cat((corner, sides), dim=1), otherwise)
 
 
 def _rows_where(condition: Tensor, rows: Tensor, otherwise: tuple[int, ...]) -> Tensor:
-    """Return rows (B, k) where the condition (B,) holds, elsewhere k constants (without a host copy)."""
-    columns = zip(rows.unbind(1), otherwise, strict=True)
-    return torch.stack([torch.where(condition, column, float(value)) for column, value in columns], dim=1)
+    """Return rows (B, k) where the condition (B, 1) holds, elsewhere k constants."""
+    constants = torch.empty_like(rows)
+    for column, value in zip(constants.unbind(1), otherwise, strict=True):
+        column.fill_(value)  # a kernel on the device; a tensor of the constants would be a copy from the host
+    return torch.where(condition, rows, constants)
 
 
 def _either_way(numbers: Tensor, reach: tuple[float, ...]) -> Tensor:
