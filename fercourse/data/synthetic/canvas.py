@@ -11,7 +11,7 @@ import copy
 
 import numpy as np
 
-PIXELS_PER_UNIT = 18.4  # of an average head in a picture of 48 pixels
+PIXELS_PER_UNIT = 19.0  # of an average head in a picture of 48 pixels
 Array = np.ndarray
 
 

@@ -90,7 +90,7 @@ def paint_nose(patch: Patch, p: Rows) -> Array:
     u, v = patch.u, patch.v
     across = np.abs(u)
     wrinkle = p["AU9"]
-    tip = p["eye_y"] + p["nose_l"] + 0.16 - 0.055 * wrinkle
+    tip = p["eye_y"] + p["nose_l"] + 0.16 - 0.08 * wrinkle
     wide = p["nose_w"] * (1.0 + 0.22 * wrinkle + 0.1 * p["AU10"] + 0.06 * p["AU12"])
     # Bridge: one flank in shade, the ridge lit.
     along = smooth(p["eye_y"] + 0.02, 0.3, v) * smooth(-tip, 0.2, -v)
@@ -114,7 +114,7 @@ def paint_nose(patch: Patch, p: Rows) -> Array:
     mark(patch.grey, np.minimum(glabella * 1.3, 1.0), 0.55 * np.minimum(p["AU4"], 1.0) * (1.0 - 0.45 * np.minimum(p["AU1"], 1.0)))
     bridge = v - p["eye_y"] - 0.02 + across * 0.8
     stripes = ridge(bridge, 0.042) + ridge(bridge - 0.12, 0.042) + ridge(bridge + 0.12, 0.042)
-    mark(patch.grey, stripes * smooth(-0.24, 0.1, -across), 0.44 * np.minimum(wrinkle, 1.1))
+    mark(patch.grey, stripes * smooth(-0.24, 0.1, -across), 0.55 * np.minimum(wrinkle, 1.0))
     return np.maximum(np.maximum(nostril, wing), base)
 
 
@@ -129,7 +129,7 @@ def paint_cheeks(patch: Patch, p: Rows) -> None:
     s = (v - start) * (1.0 / 0.42)
     pull = p["AU12"] * 0.2 + p["AU10"] * 0.05 + p["AU20"] * 0.06
     path = p["nose_w"] + 0.06 + s * (0.2 + pull) - 0.1 * s * s + s * (1.0 - s) * 0.95 * p["AU12"]
-    fold = ridge(across - path, 0.055) * np.clip(s * 5.0, 0.0, 1.0) * np.clip((0.95 - s) * 2.5, 0.0, 1.0)
+    fold = ridge(across - path, 0.055) * np.clip(s * 5.0, 0.0, 1.0) * np.clip((0.85 - s) * 2.2, 0.0, 1.0)
     depth = 0.05 + 0.16 * p["age"] + 0.28 * p["AU10"] + 0.2 * p["AU12"] + 0.16 * p["AU9"]
     mark(patch.grey, fold, np.minimum(depth, 0.42))
 
@@ -137,6 +137,8 @@ def paint_cheeks(patch: Patch, p: Rows) -> None:
 def paint_mouth(patch: Patch, p: Rows) -> Array:
     """Paint lips, teeth, tongue and the opening (AU10, AU12, AU15, AU17, AU20, AU23, AU25, AU26)."""
     au = {unit: np.minimum(p[unit], 1.15) for unit in ("AU10", "AU12", "AU15", "AU17", "AU20", "AU23", "AU25", "AU26")}
+    for unit in ("AU25", "AU26"):  # lips at rest stay closed
+        au[unit] = np.maximum(au[unit] - 0.12, 0.0) * (1.0 / 0.88)
     width = p["mouth_w"] * (
         1.0 + 0.28 * au["AU12"] + 0.3 * au["AU20"] - 0.16 * au["AU26"] - 0.12 * au["AU23"] - 0.08 * au["AU17"]
     )
@@ -144,11 +146,11 @@ def paint_mouth(patch: Patch, p: Rows) -> Array:
     within = np.clip(t, -1.15, 1.15)
     squared = within * within
     bow = np.maximum(1.0 - squared, 0.0)
-    bend = p["mouth_curve"] - 0.29 * au["AU12"] + 0.24 * au["AU15"] 
+    bend = p["mouth_curve"] - 0.29 * au["AU12"] + 0.26 * au["AU15"] 
     centre = p["mouth_y"] + bend * (1.0 + p["asym_mouth"] * within) * (squared - 0.25)
     boxy = np.minimum(0.75 * au["AU10"] + 0.85 * au["AU20"], 1.0)
     arch = bow * (1.0 + boxy * squared)
-    centre = centre - 0.09 * au["AU17"] * bow - 0.12 * au["AU10"] * arch
+    centre = centre - 0.09 * au["AU17"] * bow - 0.15 * au["AU10"] * arch
     opening = np.maximum(0.13 * au["AU25"] * (1.0 + 0.45 * au["AU12"]) + 0.05 * au["AU10"] + 0.4 * au["AU26"], 0.0)
     top = centre - opening * (0.3 - 0.12 * au["AU12"]) * arch
     bottom = centre + opening * (0.7 + 0.12 * au["AU12"]) * arch

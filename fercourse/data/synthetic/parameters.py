@@ -1,7 +1,7 @@
 """Everything a drawn face depends on, as one row of numbers: who, which expression, and how it was photographed.
 
 Face units: half the width of an average head is 1, u runs to the right of the picture, v downward, the origin
-between eyes and nose. An average head is 18.4 pixels a unit in a 48-pixel picture.
+between eyes and nose. An average head is 19 pixels a unit in a 48-pixel picture.
 """
 
 from __future__ import annotations
@@ -76,12 +76,12 @@ PRESETS = {
     ),
     "standard": Preset(
         intensity=(0.3, 1.0), roll=0.13, yaw=0.36, pitch=0.29, scale=0.065, shift_x=1.6, shift_y=1.3, light_x=0.2,
-        light_y=0.12, gain=0.14, noise=(0.005, 0.05), blur=(0.0, 0.7), occlusion=0.15, glasses=0.15, beard=0.3,
+        light_y=0.12, gain=0.14, noise=(0.005, 0.04), blur=(0.0, 0.7), occlusion=0.15, glasses=0.15, beard=0.3,
         resting=1.0,
     ),
     "hard": Preset(
         intensity=(0.15, 0.8), roll=0.22, yaw=0.5, pitch=0.42, scale=0.1, shift_x=2.6, shift_y=2.2, light_x=0.34,
-        light_y=0.2, gain=0.2, noise=(0.01, 0.1), blur=(0.2, 1.1), occlusion=0.35, glasses=0.25, beard=0.4,
+        light_y=0.2, gain=0.2, noise=(0.01, 0.08), blur=(0.2, 1.1), occlusion=0.35, glasses=0.25, beard=0.4,
         resting=1.5,
     ),
 }  # fmt: skip
@@ -106,7 +106,7 @@ def identity(stream: Stream, preset: Preset) -> dict[str, np.ndarray]:
     beard = np.where(
         admits & (s.uniform("bearded") < 2.0 * preset.beard), 1 + s.choice("beard", (3, 3, 2, 2)), 0
     )
-    skin = s.uniform("skin", 0.38, 0.84)
+    skin = s.uniform("skin", 0.4, 0.84)
     # Hair is dark for most people, of any skin; light and grey hair stay apart from the skin's own tone.
     pale = s.uniform("pale hair") < 0.28
     hair = np.where(pale, s.uniform("hair tone", 0.36, 0.92), s.uniform("hair tone", 0.07, 0.26))
@@ -129,7 +129,7 @@ def identity(stream: Stream, preset: Preset) -> dict[str, np.ndarray]:
         "lashes": np.clip(s.normal("lashes", 0.5, 0.3) - 0.25 * wide, 0.0, 1.0),
         "brow_y": s.normal("brow_y", -0.47, 0.025),
         "brow_thick": np.clip(s.normal("brow_thick", 0.098, 0.018) + 0.012 * wide, 0.055, 0.15),
-        "brow_slope": s.normal("brow_slope", 0.0, 0.036 * preset.resting),
+        "brow_slope": s.normal("brow_slope", 0.0, 0.026 * preset.resting),
         "brow_tone": s.uniform("brow_tone", 0.24, 0.44),
         "nose_l": s.normal("nose_l", 0.36, 0.03),
         "nose_w": s.normal("nose_w", 0.165, 0.02),
@@ -137,7 +137,7 @@ def identity(stream: Stream, preset: Preset) -> dict[str, np.ndarray]:
         "mouth_w": s.normal("mouth_w", 0.4, 0.032),
         "lip": np.clip(s.normal("lip", 0.082, 0.018) - 0.008 * wide, 0.04, 0.13),
         "lip_tone": s.uniform("lip_tone", 0.58, 0.8),
-        "mouth_curve": s.normal("mouth_curve", 0.0, 0.024 * preset.resting),
+        "mouth_curve": s.normal("mouth_curve", 0.0, 0.018 * preset.resting),
         "age": age,
         "skin": skin,
         "hair": hair,
@@ -170,7 +170,7 @@ def photograph(stream: Stream, preset: Preset) -> dict[str, np.ndarray]:
         "shift_y": s.normal("shift_y", 0.0, preset.shift_y),
         "light_x": s.normal("light_x", 0.0, preset.light_x),
         "light_y": s.normal("light_y", -0.06, preset.light_y),
-        "gain": np.clip(s.normal("gain", 1.0, preset.gain), 0.55, 1.4),
+        "gain": np.clip(s.normal("gain", 1.0, preset.gain), 0.7, 1.4),
         "back_tone": s.uniform("back_tone", 0.12, 0.92),
         "back_slope": s.normal("back_slope", 0.0, 0.12),
         "noise": s.uniform("noise", *preset.noise),

@@ -47,7 +47,7 @@ def _blur(grey: Array, p: head.Rows, size: int) -> Array:
 
 def _paint(table: Array, size: int, without: frozenset[str], with_masks: bool) -> tuple[Array, dict[str, Array]]:
     """Return uint8 pictures and boolean masks of the faces of one parameter table."""
-    p = head.Rows(table)
+    p = head.Rows.of(table)
     canvas = Canvas(p, size)
     form = head.Head(canvas, p)
     masks: dict[str, Array] = {}

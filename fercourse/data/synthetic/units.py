@@ -108,5 +108,5 @@ def sample_units(stream: Stream, labels: np.ndarray, intensity: np.ndarray) -> n
             defining = defining | (labels == EMOTIONS.index("surprise"))
         kept = defining | (stream.uniform(f"{unit} kept") >= 0.08)
         varied = value[:, column] * intensity * (1.0 + stream.normal(f"{unit} strength", 0.0, 0.12))
-        units[:, column] = varied * kept + np.abs(stream.normal(f"{unit} idle", 0.0, 0.06))
+        units[:, column] = varied * kept + np.abs(stream.normal(f"{unit} idle", 0.0, 0.04))
     return np.clip(units, 0.0, 1.2)
