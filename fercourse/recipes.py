@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from fercourse.augmentation import Augmentation
 from fercourse.errors import FercourseError, nearest
 
 OPTIMIZERS = ("adam", "adamw", "sgd")
@@ -28,60 +29,6 @@ def _number(
     right = isinstance(value, int if whole else (int, float)) and not isinstance(value, bool)
     if not right or not math.isfinite(value) or value < low or value > high or (above and value == low):
         _fail(name, value, span)
-
-
-def _range(name: str, value: Any, low: float, high: float) -> None:
-    """Check a pair of numbers (a, b) with low <= a <= b <= high."""
-    if not isinstance(value, tuple) or len(value) != 2:
-        _fail(name, value, "a pair of numbers")
-    for number in value:
-        _number(name, number, low, high)
-    if value[0] > value[1]:
-        _fail(name, value, "the smaller number first")
-
-
-@dataclass(frozen=True)
-class AugmentConfig:
-    """The arguments of `fercourse.augment.augment`: per transform a probability an image, and its range.
-
-    All probabilities are 0 by default: no augmentation.
-    """
-
-    flip: float = 0.0
-    crop: float = 0.0
-    crop_scale: tuple[float, float] = (0.5, 1.0)
-    crop_ratio: tuple[float, float] = (3 / 4, 4 / 3)
-    rotation: float = 0.0
-    rotation_degrees: float = 10.0
-    translation: float = 0.0
-    translation_fraction: tuple[float, float] = (0.1, 0.1)
-    shear: float = 0.0
-    shear_degrees: float = 10.0
-    zoom: float = 0.0
-    zoom_range: tuple[float, float] = (0.8, 1.2)
-    erasing: float = 0.0
-    erasing_scale: tuple[float, float] = (0.02, 0.33)
-    erasing_ratio: tuple[float, float] = (0.3, 3.3)
-    erasing_value: float = 0.0
-    fill: str = "zeros"
-
-    def __post_init__(self) -> None:
-        for name in ("flip", "crop", "rotation", "translation", "shear", "zoom", "erasing"):
-            _number(f"augment.{name}", getattr(self, name), 0, 1)
-        _range("augment.crop_scale", self.crop_scale, 0.01, 1)
-        _range("augment.crop_ratio", self.crop_ratio, 0.1, 10)
-        _range("augment.zoom_range", self.zoom_range, 0.1, 10)
-        _range("augment.erasing_scale", self.erasing_scale, 0, 1)
-        _range("augment.erasing_ratio", self.erasing_ratio, 0.05, 20)
-        _number("augment.erasing_value", self.erasing_value, 0, 1)
-        _number("augment.rotation_degrees", self.rotation_degrees, 0, 180)
-        _number("augment.shear_degrees", self.shear_degrees, 0, 80)
-        if not isinstance(self.translation_fraction, tuple) or len(self.translation_fraction) != 2:
-            _fail("augment.translation_fraction", self.translation_fraction, "a pair of numbers (x, y)")
-        for fraction in self.translation_fraction:
-            _number("augment.translation_fraction", fraction, 0, 1)
-        if self.fill not in ("zeros", "border", "reflection"):
-            _fail("augment.fill", self.fill, "zeros, border or reflection")
 
 
 @dataclass(frozen=True)
@@ -124,7 +71,7 @@ class TrainConfig:
     label_smoothing: float = 0.0
     class_weights: bool = False
     bias_init: bool = False
-    augment: AugmentConfig = AugmentConfig()
+    augment: Augmentation = field(default_factory=Augmentation)
     train_fraction: float = 1.0
     max_steps: int | None = None
     precision: str = "auto"
@@ -140,8 +87,8 @@ class TrainConfig:
             )
         if not isinstance(self.model_options, Mapping):
             _fail("model_options", self.model_options, "a mapping of option names to values")
-        if not isinstance(self.augment, AugmentConfig):
-            _fail("augment", self.augment, "an AugmentConfig")
+        if not isinstance(self.augment, Augmentation):
+            _fail("augment", self.augment, "an Augmentation")
         for name, known in (("optimizer", OPTIMIZERS), ("schedule", SCHEDULES), ("track", TRACKS)):
             value = getattr(self, name)
             if value not in known:
@@ -179,7 +126,7 @@ def _plain(value: Any) -> Any:
 
 
 # Paper 1 gives the transforms and their probability, 0.5, but no ranges.
-_PAPER1_AUGMENT = AugmentConfig(
+_PAPER1_AUGMENT = Augmentation(
     flip=0.5,
     crop=0.5,
     # torchvision's default lower bound, 0.08, leaves 14x14 pixels of a 48x48 face: often no feature at all.
@@ -211,7 +158,7 @@ RECIPES: dict[str, dict[str, Any]] = {
         "batch_size": 32,
         "lr": 1e-3,
         "schedule": "constant",
-        "augment": AugmentConfig(
+        "augment": Augmentation(
             flip=0.5,
             rotation=1.0,
             rotation_degrees=10.0,
@@ -234,7 +181,7 @@ RECIPES: dict[str, dict[str, Any]] = {
         "weight_decay": 0.05,
         "schedule": "one_cycle",
         "label_smoothing": 0.1,
-        "augment": AugmentConfig(
+        "augment": Augmentation(
             flip=0.5,
             rotation=1.0,
             rotation_degrees=10.0,
@@ -251,7 +198,7 @@ RECIPES: dict[str, dict[str, Any]] = {
         "lr": 1e-3,
         "class_weights": True,
         "bias_init": True,
-        "augment": AugmentConfig(flip=0.5),
+        "augment": Augmentation(flip=0.5),
     },
 }
 
@@ -259,7 +206,7 @@ RECIPES: dict[str, dict[str, Any]] = {
 def make_config(model: str, recipe: str = "paper1", **changes: Any) -> TrainConfig:
     """Return the recipe's configuration for a model, with the given values changed.
 
-    ``augment`` may be an `AugmentConfig` or a mapping of the values to change in the recipe's own.
+    ``augment`` may be an `Augmentation` or a mapping of the values to change in the recipe's own.
 
     Raises:
         FercourseError: the recipe or a key does not exist (the nearest is named), or a value is wrong.
@@ -274,9 +221,8 @@ def make_config(model: str, recipe: str = "paper1", **changes: Any) -> TrainConf
     _known(changes, TrainConfig, "configuration")
     values.update(changes)
     if isinstance(augment, Mapping):
-        _known(augment, AugmentConfig, "augmentation")
-        pairs = {key: tuple(value) if isinstance(value, list) else value for key, value in augment.items()}
-        values["augment"] = dataclasses.replace(values.get("augment", AugmentConfig()), **pairs)
+        usual = values.get("augment", Augmentation())
+        values["augment"] = dataclasses.replace(usual, **_checked_augment(augment))
     elif augment is not None:
         values["augment"] = augment
     return TrainConfig(**values)
@@ -294,9 +240,13 @@ def config_from_dict(values: Mapping[str, Any]) -> TrainConfig:
     augment = values.get("augment", {})
     if not isinstance(augment, Mapping):
         _fail("augment", augment, "a mapping")
-    _known(augment, AugmentConfig, "augmentation")
-    pairs = {key: tuple(value) if isinstance(value, list) else value for key, value in augment.items()}
-    return TrainConfig(**{**values, "augment": AugmentConfig(**pairs)})
+    return TrainConfig(**{**values, "augment": Augmentation(**_checked_augment(augment))})
+
+
+def _checked_augment(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return augmentation values with lists as tuples; unknown keys fail."""
+    _known(values, Augmentation, "augmentation")
+    return {key: tuple(value) if isinstance(value, list) else value for key, value in values.items()}
 
 
 def _known(values: Mapping[str, Any], cls: type, what: str) -> None:

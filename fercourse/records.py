@@ -28,7 +28,7 @@ _SAME_EXPERIMENT = ("model", "recipe", "seed", "precision", "track")
 
 
 def results_folder() -> Path:
-    """Return the folder of records: ``FERCOURSE_RESULTS``, the checkout's ``results``, or the installed copy."""
+    """Return the folder of records: ``FERCOURSE_RESULTS``, the checkout's ``results``, or the installed."""
     if os.environ.get("FERCOURSE_RESULTS"):
         return Path(os.environ["FERCOURSE_RESULTS"])
     checkout = Path(__file__).parent.parent / "results"
@@ -81,7 +81,7 @@ class Record:
 
     @property
     def history(self) -> dict[str, np.ndarray]:
-        """Arrays of one value an epoch: epoch, lr, train_loss, train_accuracy, val_loss, val_accuracy, seconds."""
+        """One array a column of the history (epoch, lr, train_loss, ...), one value an epoch."""
         return {name: np.asarray(values) for name, values in self.data["history"].items()}
 
     @property
@@ -91,7 +91,7 @@ class Record:
 
     @property
     def qualifiers(self) -> str:
-        """What must be said wherever the record is shown: 'CPU', 'shortened', 'synthetic data', or nothing."""
+        """What to say wherever the record is shown: 'CPU', 'shortened', 'drawn faces', or nothing."""
         marks = []
         if self.data["shortened"]:
             marks.append("shortened")
@@ -113,8 +113,8 @@ class Record:
         """
         if not self.has(split):
             raise FercourseError(
-                f"Record {self.name} holds no predictions on {split!r}; test predictions are kept only for the "
-                "configurations that results/final.yml lists."
+                f"Record {self.name} holds no predictions on {split!r}; test predictions are kept only "
+                "for the configurations that results/final.yml lists."
             )
         return unpack_classes(self.data[split]["preds"])
 
@@ -272,17 +272,23 @@ def check_record(data: Any, source: str) -> Record:
     record = Record(data)
     try:
         lengths = {len(values) for values in data["history"].values()}
-        wrong = lengths != {len(data["history"]["epoch"])} or data["best_epoch"] > len(data["history"]["epoch"])
+        wrong = lengths != {len(data["history"]["epoch"])} or data["best_epoch"] > len(
+            data["history"]["epoch"]
+        )
         unpack_floats(data["batch_losses"])
         for split in ("val", "test"):
             if record.has(split):
                 preds = record.preds(split)
-                wrong |= len(preds) != data["data"]["sizes"][split] or not (0 <= preds).all() or preds.max() > 6
+                wrong |= len(preds) != data["data"]["sizes"][split] or preds.min() < 0 or preds.max() > 6
                 wrong |= sum(data[split]["reliability"]["count"]) != len(preds)
     except (ValueError, zlib.error, KeyError) as problem:
-        raise FercourseError(f"{source} is not a record: its packed values are damaged ({problem}).") from problem
+        raise FercourseError(
+            f"{source} is not a record: its packed values are damaged ({problem})."
+        ) from problem
     if wrong:
-        raise FercourseError(f"{source} is not a record: its predictions, counts or epochs do not fit each other.")
+        raise FercourseError(
+            f"{source} is not a record: its predictions, counts or epochs do not fit each other."
+        )
     return record
 
 
@@ -302,7 +308,9 @@ def read_record(path: str | os.PathLike[str]) -> Record:
     try:
         data = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:
-        raise FercourseError(f"{path} cannot be read as JSON ({error}): restore it from version control.") from error
+        raise FercourseError(
+            f"{path} cannot be read as JSON ({error}): restore it from version control."
+        ) from error
     return check_record(data, str(path))
 
 
@@ -322,8 +330,8 @@ def write_record(data: Mapping[str, Any], folder: str | os.PathLike[str] | None 
     record = check_record(data, "What was to be recorded")
     if record.has("test") and not is_final(data["config"], final_entries(folder)):
         raise FercourseError(
-            f"{record.name} holds test predictions, but {folder / 'final.yml'} does not list its configuration: "
-            "list it before the test split is opened, or record val only."
+            f"{record.name} holds test predictions, but {folder / 'final.yml'} does not list its "
+            "configuration: list it before the test split is opened, or record val only."
         )
     # A line an entry: readable, and small changes make small diffs.
     lines = ",\n".join(
@@ -331,7 +339,9 @@ def write_record(data: Mapping[str, Any], folder: str | os.PathLike[str] | None 
     )
     text = "{\n" + lines + "\n}\n"
     if len(text.encode()) > MAX_BYTES:
-        raise FercourseError(f"{record.name} would take {len(text.encode())} bytes; at most {MAX_BYTES} are kept.")
+        raise FercourseError(
+            f"{record.name} would take {len(text.encode())} bytes; at most {MAX_BYTES} are kept."
+        )
     path = folder / "runs" / f"{record.name}.json"
     if path.exists():
         raise FercourseError(f"{path} exists: a record is written once. Delete it yourself if it is wrong.")

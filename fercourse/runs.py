@@ -1,4 +1,4 @@
-"""A run is a folder: what was asked for, where it ran, its checkpoint and log."""
+"""A run is a folder: what was asked for, where it ran, its checkpoint and log; and from it, its record."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ import subprocess
 from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from fercourse.errors import FercourseError
 from fercourse.files import write_text
@@ -51,7 +53,7 @@ def commit() -> str:
 
 def environment() -> dict[str, Any]:
     """Return what a result depends on beside its configuration: versions, commit, Python, system."""
-    versions = {}
+    versions: dict[str, str | None] = {}
     for name in ("fercourse", *LIBRARIES):
         try:
             versions[name] = metadata.version(name)
@@ -93,11 +95,11 @@ def train_run(
     Raises:
         FercourseError: the folder cannot be written or holds another run, and whatever `fit` raises.
     """
-    import torch
-
+    from fercourse.device import describe_device, pick_device
     from fercourse.train import fit
 
     folder = Path(out)
+    place = pick_device(device)
     asked = {
         "config": config.to_dict(),
         "data": {
@@ -120,8 +122,9 @@ def train_run(
                     f"{folder} holds a run with another {name}: resume with the same, or name another folder."
                 )
     else:
-        started = {"environment": environment(), "threads": torch.get_num_threads()}
-        write_text(path, json.dumps({**asked, **started}, indent=1) + "\n")
+        where = {"device": describe_device(place), "device_kind": place.type}
+        run = {**asked, "environment": {**environment(), **where}}
+        write_text(path, json.dumps(run, indent=1) + "\n")
     model = build_model(config)
     result = fit(
         model,
@@ -130,7 +133,7 @@ def train_run(
         config,
         out=folder,
         resume=resume,
-        device=device,
+        device=place,
         progress=progress,
         tensorboard=tensorboard,
     )
@@ -155,3 +158,132 @@ def read_run(folder: str | os.PathLike[str]) -> dict[str, Any]:
     if not isinstance(run, dict) or not {"config", "data", "environment"} <= run.keys():
         raise FercourseError(f"{path} is not a run of fercourse: expected config, data and environment.")
     return run
+
+
+def load_best(folder: str | os.PathLike[str]) -> tuple[nn.Module, dict[str, Any]]:
+    """Return a run's model with the weights of its best epoch, and the checkpoint's facts.
+
+    The facts are identity (configuration, data, precision), epoch, val_accuracy, history, batch_losses.
+
+    Raises:
+        FercourseError: the folder holds no run, or its checkpoint is damaged or of another network.
+    """
+    from fercourse.checkpoint import load_checkpoint
+    from fercourse.recipes import config_from_dict
+    from fercourse.train.state import BEST
+
+    run = read_run(folder)
+    tensors, facts = load_checkpoint(Path(folder) / BEST)
+    if facts.get("identity", {}).get("config") != run["config"]:
+        raise FercourseError(
+            f"{Path(folder) / BEST} belongs to another configuration than {RUN} beside it: restore the "
+            "folder or train again."
+        )
+    model = build_model(config_from_dict(run["config"]))
+    try:
+        model.load_state_dict(tensors)
+    except RuntimeError as error:
+        raise FercourseError(
+            f"{Path(folder) / BEST} holds weights of another {run['config']['model']} than this version of "
+            f"fercourse builds: evaluate it with commit {run['environment']['commit']}."
+        ) from error
+    return model.eval(), facts
+
+
+def evaluate_run(
+    folder: str | os.PathLike[str],
+    faces: Faces,
+    splits: tuple[str, ...] = ("val",),
+    *,
+    device: str | None = None,
+    flip_average: bool = False,
+    progress: bool = True,
+) -> dict[str, dict[str, Any]]:
+    """Return `fercourse.evaluate.metrics` of a run's best weights on splits of a data set, by split.
+
+    Each also has ``logits``, float32 (N, 7). Computed in fp32 whatever the training's precision.
+
+    Raises:
+        FercourseError: the data are not those the run was trained on, a split is empty or unlabelled.
+    """
+    from fercourse.data.audit import twins
+    from fercourse.device import pick_device
+    from fercourse.evaluate import metrics, predict
+
+    run = read_run(folder)
+    if run["data"]["fingerprint"] != faces.fingerprint:
+        raise FercourseError(
+            f"{folder} was trained on other data ({run['data']['layout']}, fingerprint "
+            f"{run['data']['fingerprint'][:12]}) than {faces.source} ({faces.fingerprint[:12]}): name "
+            "the data set that it was trained on, or the accuracy would not be that of a held-out split."
+        )
+    model, _ = load_best(folder)
+    repeated = twins(faces)
+    results = {}
+    for split in splits:
+        labels = faces[split].labels
+        if not len(labels) or labels.min() < 0:
+            raise FercourseError(
+                f"The {split} split of {faces.source} is empty or unlabelled: nothing to measure."
+            )
+        logits = predict(
+            model,
+            faces[split].images,
+            device=pick_device(device),
+            flip_average=flip_average,
+            progress=progress,
+        )
+        results[split] = {
+            **metrics(labels, logits=logits, twins=repeated[split] if split != "train" else None),
+            "logits": logits,
+        }
+    return results
+
+
+def make_record(folder: str | os.PathLike[str], results: dict[str, dict[str, Any]]) -> dict[str, Any]:
+    """Return the record (see `fercourse.records`) of a finished run from what `evaluate_run` returned.
+
+    Raises:
+        FercourseError: the training is not finished, or val was not evaluated.
+    """
+    from fercourse.records import is_shortened, pack_classes, pack_floats, record_name
+
+    run = read_run(folder)
+    config = run["config"]
+    model, facts = load_best(folder)
+    if len(facts["history"]) < config["epochs"]:
+        raise FercourseError(
+            f"{folder} has finished {len(facts['history'])} of {config['epochs']} epochs: resume it first."
+        )
+    if "val" not in results:
+        raise FercourseError("A record holds the predictions on val: evaluate that split too.")
+    environment = run["environment"]
+    record = {
+        "format": 1,
+        "name": record_name(config, run["data"]["layout"], environment["device_kind"]),
+        "shortened": is_shortened(config),
+        "config": config,
+        "parameters": sum(p.numel() for p in model.parameters()),
+        "environment": {**environment, "precision": facts["identity"]["precision"]},
+        "data": run["data"],
+        "history": {
+            key: [float(f"{row[key]:.5g}") if key != "epoch" else row[key] for row in facts["history"]]
+            for key in facts["history"][0]
+        },
+        "best_epoch": facts["epoch"],
+        "batch_losses": pack_floats(facts["batch_losses"]),
+        "train_accuracy": results["train"]["accuracy"] if "train" in results else None,
+    }
+    for split in ("val", "test"):
+        if split in results:
+            values = results[split]
+            reliability = values["reliability"]
+            sums = [round(value, 3) for value in reliability["confidence_sum"]]
+            record[split] = {
+                "accuracy": values["accuracy"],
+                "nll": round(values["nll"], 6),
+                "ece": round(values["ece"], 6),
+                "reliability": {**reliability, "confidence_sum": sums},
+                "preds": pack_classes(np.argmax(values["logits"], axis=1)),
+            }
+    return record

@@ -20,14 +20,15 @@ import pytest
 import torch
 from torch import nn
 
+from fercourse.augmentation import Augmentation
 from fercourse.checkpoint import load_checkpoint
 from fercourse.errors import FercourseError
 from fercourse.models import create_model
-from fercourse.recipes import AugmentConfig, make_config
+from fercourse.recipes import make_config
 from fercourse.train import class_weights, epoch_order, fit, log_prior, set_log_prior
 from fercourse.train.optim import make_optimizer, make_scheduler, output_layer
 
-AUGMENT = AugmentConfig(flip=0.5, rotation=0.5)
+AUGMENT = Augmentation(flip=0.5, rotation=0.5)
 
 
 def faces(count: int, seed: int = 0) -> SimpleNamespace:
@@ -80,7 +81,7 @@ def assert_same(model, result, other_model, other_result):
 
 
 def test_learns_what_can_be_learnt():
-    _, result = train_tiny(settings(epochs=12, augment=AugmentConfig()))
+    _, result = train_tiny(settings(epochs=12, augment=Augmentation()))
     assert result.history[0]["val_accuracy"] < 0.6
     assert max(row["val_accuracy"] for row in result.history) > 0.8
 

@@ -1,7 +1,8 @@
 """Training: `loop`, its optimiser and loss weights (`optim`), what it remembers (`state`), `failures`."""
 
-from fercourse.train.loop import Fit, Labelled, epoch_order, fit, train_one_epoch, validate
+from fercourse.train.loop import Fit, Labelled, fit, train_one_epoch
 from fercourse.train.optim import class_weights, log_prior, make_optimizer, make_scheduler, set_log_prior
+from fercourse.train.sampling import epoch_order
 
 __all__ = [
     "Fit",
@@ -14,5 +15,4 @@ __all__ = [
     "make_scheduler",
     "set_log_prior",
     "train_one_epoch",
-    "validate",
 ]

@@ -7,9 +7,9 @@ import math
 import os
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -19,8 +19,10 @@ from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 from tqdm.auto import tqdm
 
 from fercourse.augment import augment, to_float
+from fercourse.augmentation import Augmentation
 from fercourse.device import Precision, describe_device, pick_device, pick_precision
 from fercourse.errors import FercourseError
+from fercourse.evaluate import predict
 from fercourse.recipes import TrainConfig
 from fercourse.train.failures import batch_that_fits, is_out_of_memory, stop_at_bad_loss
 from fercourse.train.optim import (
@@ -30,6 +32,7 @@ from fercourse.train.optim import (
     output_layer,
     set_log_prior,
 )
+from fercourse.train.sampling import epoch_order, used_positions
 from fercourse.train.state import (
     LAST,
     Parts,
@@ -51,8 +54,11 @@ BATCH_LOSS_EPOCHS = 3
 class Labelled(Protocol):
     """What `fit` trains on: ``images`` uint8 (N, 48, 48) and ``labels`` int64 (N,), as in `FaceSet`."""
 
-    images: np.ndarray
-    labels: np.ndarray
+    @property
+    def images(self) -> np.ndarray: ...
+
+    @property
+    def labels(self) -> np.ndarray: ...
 
 
 @dataclass(frozen=True)
@@ -89,7 +95,7 @@ def train_one_epoch(
     batch_size: int,
     generator: torch.Generator,
     precision: Precision,
-    augmentation: dict[str, Any] | None = None,
+    augmentation: Augmentation | None = None,
     weight: torch.Tensor | None = None,
     label_smoothing: float = 0.0,
     scheduler: LRScheduler | None = None,
@@ -118,7 +124,7 @@ def train_one_epoch(
     model.train()
     for step in range(first_step, math.ceil(len(order) / batch_size)):
         batch = order[step * batch_size : (step + 1) * batch_size]
-        x = augment(images[batch], generator=generator, **(augmentation or {}))  # (B, 1, 48, 48), [0, 1]
+        x = augment(images[batch], augmentation, generator=generator)  # (B, 1, 48, 48), [0, 1]
         x = x.contiguous(memory_format=precision.memory_format)
         y = labels[batch]
         with precision.autocast(device):
@@ -147,45 +153,10 @@ def train_one_epoch(
     return totals
 
 
-@torch.inference_mode()
-def validate(
-    model: nn.Module, images: torch.Tensor, labels: torch.Tensor, precision: Precision, batch_size: int = 256
-) -> tuple[float, float]:
-    """Return mean cross-entropy (unweighted, unsmoothed) and accuracy over images that are on the device."""
-    was_training = model.training
-    model.eval()
-    outputs = []
-    for start in range(0, len(images), batch_size):
-        x = to_float(images[start : start + batch_size]).contiguous(memory_format=precision.memory_format)
-        with precision.autocast(images.device):
-            outputs.append(model(x).float())
-    model.train(was_training)
-    logits = torch.cat(outputs)
-    accuracy = (logits.argmax(1) == labels).float().mean()
-    return F.cross_entropy(logits, labels).item(), accuracy.item()
-
-
 def class_counts(model: nn.Module, labels: np.ndarray) -> np.ndarray:
     """Return images a class, int64 (K,), for as many classes as the model has outputs."""
     layer = output_layer(model)
     return np.bincount(labels, minlength=layer.out_features if layer is not None else 0)
-
-
-def used_positions(labels: np.ndarray, config: TrainConfig) -> np.ndarray:
-    """Return the sorted positions of the images trained on: all, or a share of every class by the seed."""
-    if config.train_fraction == 1:
-        return np.arange(len(labels))
-    generator = np.random.default_rng([config.seed, 1 << 31])
-    members = (generator.permutation(np.flatnonzero(labels == label)) for label in np.unique(labels))
-    return np.sort(np.concatenate([m[: max(1, round(config.train_fraction * len(m)))] for m in members]))
-
-
-def epoch_order(labels: np.ndarray, config: TrainConfig, epoch: int) -> torch.Tensor:
-    """Return an epoch's positions (epochs count from 0), int64, shuffled by (seed, epoch) alone."""
-    order = np.random.default_rng([config.seed, epoch]).permutation(used_positions(labels, config))
-    if config.max_steps is not None:
-        order = order[: config.max_steps * config.batch_size]
-    return torch.from_numpy(order)
 
 
 def fit(
@@ -249,8 +220,7 @@ def fit(
         state = State(Totals.zeros(place))
 
     images, labels = torch.from_numpy(train.images).to(place), torch.from_numpy(train.labels).to(place)
-    val_images, val_labels = torch.from_numpy(val.images).to(place), torch.from_numpy(val.labels).to(place)
-    by_epoch = isinstance(scheduler, ReduceLROnPlateau)
+    val_images, val_labels = torch.from_numpy(val.images).to(place), torch.from_numpy(val.labels)
     log = TrainingLog(folder, state.history, tensorboard)
     begun = state.epoch * steps + state.step
     bar = tqdm(
@@ -322,17 +292,19 @@ def fit(
                     batch_size=config.batch_size,
                     generator=parts.generator,
                     precision=precision,
-                    augmentation=asdict(config.augment),
+                    augmentation=config.augment,
                     weight=weight,
                     label_smoothing=config.label_smoothing,
-                    scheduler=None if by_epoch else scheduler,
+                    scheduler=scheduler if isinstance(scheduler, LRScheduler) else None,
                     scaler=scaler,
                     totals=state.totals,
                     first_step=state.step,
                     on_step=on_step,
                 )
                 check(totals)
-                val_loss, val_accuracy = validate(model, val_images, val_labels, precision)
+                logits = torch.from_numpy(predict(model, val_images, precision=precision.name))
+                val_loss = F.cross_entropy(logits, val_labels).item()
+                val_accuracy = (logits.argmax(1) == val_labels).double().mean().item()
                 seconds = before + time.monotonic() - started
                 state.history.append(
                     {
@@ -347,7 +319,7 @@ def fit(
                 )
                 if state.epoch < BATCH_LOSS_EPOCHS:
                     state.batch_losses += torch.stack(totals.batch_losses).tolist()
-                if by_epoch:
+                if isinstance(scheduler, ReduceLROnPlateau):
                     scheduler.step(val_accuracy)
                 state.epoch, state.step, state.seconds = state.epoch + 1, 0, 0.0
                 if val_accuracy > state.best_accuracy:

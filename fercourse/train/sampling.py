@@ -1,0 +1,25 @@
+"""Which images an epoch trains on, and in which order: functions of the seed and the epoch alone."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+
+from fercourse.recipes import TrainConfig
+
+
+def used_positions(labels: np.ndarray, config: TrainConfig) -> np.ndarray:
+    """Return the sorted positions of the images trained on: all, or a share of every class by the seed."""
+    if config.train_fraction == 1:
+        return np.arange(len(labels))
+    generator = np.random.default_rng([config.seed, 1 << 31])
+    members = (generator.permutation(np.flatnonzero(labels == label)) for label in np.unique(labels))
+    return np.sort(np.concatenate([m[: max(1, round(config.train_fraction * len(m)))] for m in members]))
+
+
+def epoch_order(labels: np.ndarray, config: TrainConfig, epoch: int) -> torch.Tensor:
+    """Return an epoch's positions (epochs count from 0), int64, shuffled by (seed, epoch) alone."""
+    order = np.random.default_rng([config.seed, epoch]).permutation(used_positions(labels, config))
+    if config.max_steps is not None:
+        order = order[: config.max_steps * config.batch_size]
+    return torch.from_numpy(order)

@@ -1,0 +1,90 @@
+"""Recipes: every value checked, every key known."""
+
+from __future__ import annotations
+
+import json
+import math
+
+import pytest
+
+from fercourse.augmentation import Augmentation
+from fercourse.errors import FercourseError
+from fercourse.recipes import RECIPES, config_from_dict, make_config
+
+
+def test_paper1_is_the_paper():
+    """Li 2023, section 3."""
+    config = make_config("resnet18")
+    assert (config.optimizer, config.lr, config.batch_size, config.epochs) == ("adam", 3e-4, 64, 50)
+    assert (config.schedule, config.factor, config.patience) == ("plateau", 0.1, 4)
+    assert config.class_weights
+    assert config.bias_init
+    assert (config.augment.flip, config.augment.crop) == (0.5, 0.5)
+    off = (config.augment.rotation, config.augment.translation, config.augment.shear, config.augment.zoom)
+    assert set(off) == {0.0}
+    assert config.augment.erasing == 0
+
+
+def test_paper2_moves_every_image_by_up_to_a_fifth():
+    augment = make_config("basic_cnn", "paper2").augment
+    assert augment.translation_fraction == (0.2, 0.2)
+    assert augment.flip == 0.5
+    assert (augment.rotation, augment.translation, augment.shear, augment.zoom) == (1, 1, 1, 1)
+
+
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_every_recipe_survives_json(recipe):
+    config = make_config("basic_cnn", recipe, seed=3, model_options={"dropout": 0.1})
+    assert config_from_dict(json.loads(json.dumps(config.to_dict()))) == config
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"lr": -1}, r"lr is -1; expected a number above 0"),
+        ({"lr": 0}, r"lr is 0; expected a number above 0"),
+        ({"lr": math.nan}, r"lr is nan"),
+        ({"lr": "fast"}, r"lr is 'fast'; expected a number"),
+        ({"epochs": 2.5}, r"epochs is 2\.5; expected a whole number"),
+        ({"epochs": True}, r"epochs is True"),
+        ({"batch_size": 0}, r"batch_size is 0; expected a whole number from 1"),
+        ({"label_smoothing": 1.0}, r"label_smoothing is 1\.0"),
+        ({"seed": -1}, r"seed is -1"),
+        ({"train_fraction": 0}, r"train_fraction is 0"),
+        ({"max_steps": 0}, r"max_steps is 0"),
+        ({"optimizer": "adma"}, r"optimizer is 'adma'.*did you mean 'adam'"),
+        ({"schedule": "step"}, r"schedule is 'step'; expected plateau"),
+        ({"track": "papre"}, r"did you mean 'paper'"),
+        ({"precision": "int8"}, r"precision is 'int8'"),
+        ({"class_weights": 1}, r"class_weights is 1; expected true or false"),
+        ({"learning_rate": 0.1}, r"no value 'learning_rate'"),
+        ({"epoch": 3}, r"no value 'epoch'; did you mean 'epochs'"),
+        ({"augment": {"flips": 1}}, r"no value 'flips'; did you mean 'flip'"),
+        ({"augment": {"flip": 1.2}}, r"flip=1\.2"),
+        ({"augment": 3}, r"augment is 3"),
+        ({"model_options": 3}, r"model_options is 3"),
+    ],
+)
+def test_wrong_values_are_named(changes, said):
+    with pytest.raises(FercourseError, match=said):
+        make_config("basic_cnn", "paper1", **changes)
+
+
+def test_unknown_model_and_recipe_name_the_nearest():
+    with pytest.raises(FercourseError, match="did you mean 'resnet18'"):
+        make_config("resnt18")
+    with pytest.raises(FercourseError, match="did you mean 'paper1'"):
+        make_config("resnet18", "papr1")
+
+
+def test_unknown_keys_in_stored_configurations_fail():
+    stored = make_config("basic_cnn").to_dict()
+    with pytest.raises(FercourseError, match="no value 'lrr'"):
+        config_from_dict({**stored, "lrr": 1})
+    with pytest.raises(FercourseError, match="no model"):
+        config_from_dict({})
+
+
+def test_augmentation_changes_keep_the_recipes_other_values():
+    augment = make_config("basic_cnn", "paper2", augment={"flip": 0.0}).augment
+    assert augment == Augmentation(**{**RECIPES["paper2"]["augment"].__dict__, "flip": 0.0})
