@@ -33,7 +33,7 @@ def paint_eye(patch: Patch, p: Rows, side: int) -> Array:
     y = y + p["eye_tilt"] * x
     t = x / p["eye_w"]
     bow = 1.0 - t * t
-    upper_half = p["eye_h"] * 0.9 * (1.0 + 0.75 * p["AU5"]) * (1.0 - 0.34 * p["AU7"]) * (1.0 - 0.3 * p["AU9"])
+    upper_half = p["eye_h"] * 0.9 * (1.0 + 0.75 * p["AU5"]) * (1.0 - 0.38 * p["AU7"]) * (1.0 - 0.3 * p["AU9"])
     lower_half = p["eye_h"] * 0.82 * (1.0 - 0.45 * p["AU7"]) * (1.0 - 0.6 * p["AU6"]) * (1.0 + 0.15 * p["AU5"])
     lower_half = np.maximum(lower_half * (1.0 - 0.25 * p["AU9"]), 0.012)
     # The upper lid is highest nearer the nose, the lower lid lowest nearer the temple: an almond, not a lens.
@@ -72,8 +72,8 @@ def paint_brow(patch: Patch, p: Rows, side: int) -> Array:
     s = (patch.u * side - start) * (1.0 / 0.6)
     inner = np.maximum(1.0 - s, 0.0)
     inner = inner * inner
-    inner_lift = -0.215 * au1 + 0.205 * au4 * (1.0 - 0.78 * np.minimum(au1, 1.0)) + 0.05 * p["AU9"]
-    outer_lift = -0.19 * au2 + 0.035 * au4 + 0.02 * p["AU9"] + 0.015 * p["AU1"]
+    inner_lift = -0.215 * au1 + 0.225 * au4 * (1.0 - 0.78 * np.minimum(au1, 1.0)) + 0.05 * p["AU9"]
+    outer_lift = -0.2 * au2 + 0.03 * au4 + 0.02 * p["AU9"] + 0.015 * p["AU1"]
     arch = 0.16 * s * (1.0 - s) * (1.0 + 0.5 * au2)
     middle = p["brow_y"] + inner * inner_lift + (1.0 - inner) * outer_lift - arch + p["brow_slope"] * (1.0 - 2.0 * s)
     middle = middle + 0.05 * s * s
@@ -140,20 +140,20 @@ def paint_mouth(patch: Patch, p: Rows) -> Array:
     for unit in ("AU25", "AU26"):  # lips at rest stay closed
         au[unit] = np.maximum(au[unit] - 0.12, 0.0) * (1.0 / 0.88)
     width = p["mouth_w"] * (
-        1.0 + 0.28 * au["AU12"] + 0.3 * au["AU20"] - 0.16 * au["AU26"] - 0.12 * au["AU23"] - 0.08 * au["AU17"]
+        1.0 + 0.28 * au["AU12"] + 0.3 * au["AU20"] - 0.34 * au["AU26"] * (1.0 - 0.8 * np.minimum(au["AU12"], 1.0)) - 0.12 * au["AU23"] - 0.08 * au["AU17"]
     )
     t = patch.u / width
     within = np.clip(t, -1.15, 1.15)
     squared = within * within
     bow = np.maximum(1.0 - squared, 0.0)
-    bend = p["mouth_curve"] - 0.29 * au["AU12"] + 0.26 * au["AU15"] 
+    bend = p["mouth_curve"] - 0.31 * au["AU12"] + 0.26 * au["AU15"] 
     centre = p["mouth_y"] + bend * (1.0 + p["asym_mouth"] * within) * (squared - 0.25)
     boxy = np.minimum(0.75 * au["AU10"] + 0.85 * au["AU20"], 1.0)
-    arch = bow * (1.0 + boxy * squared)
+    arch = bow * (1.0 + np.minimum(boxy + 0.6 * au["AU26"] * (1.0 - np.minimum(au["AU12"], 1.0)), 1.0) * squared)
     centre = centre - 0.09 * au["AU17"] * bow - 0.15 * au["AU10"] * arch
     opening = np.maximum(0.13 * au["AU25"] * (1.0 + 0.45 * au["AU12"]) + 0.05 * au["AU10"] + 0.4 * au["AU26"], 0.0)
-    top = centre - opening * (0.3 - 0.12 * au["AU12"]) * arch
-    bottom = centre + opening * (0.7 + 0.12 * au["AU12"]) * arch
+    top = centre - opening * (0.34 - 0.16 * au["AU12"]) * arch
+    bottom = centre + opening * (0.66 + 0.16 * au["AU12"]) * arch
     thin = (1.0 - 0.75 * au["AU23"]) * (1.0 - 0.2 * au["AU20"]) * (1.0 - 0.12 * au["AU12"])
     dip = np.maximum(1.0 - 22.0 * squared, 0.0)
     upper_edge = top - p["lip"] * thin * bow * (1.0 - 0.28 * dip) - 0.008
@@ -173,7 +173,7 @@ def paint_mouth(patch: Patch, p: Rows) -> Array:
     cavity = 0.07 + 0.22 * soft(squared * 1.6 + ((v - bottom) * (1.0 / 0.2)) ** 2) * np.minimum(opening * 2.5, 1.0)
     blend(patch.grey, inside, cavity)
     # Upper teeth fill a smile and edge an open mouth; stretched lips (AU20) show the lower ones too.
-    shown = np.minimum(0.11 * au["AU12"] + 0.085 * au["AU10"] + 0.05 * au["AU20"] + 0.045, 0.16)
+    shown = np.minimum(0.11 * au["AU12"] + 0.085 * au["AU10"] + 0.05 * au["AU20"] + 0.03, 0.16)
     teeth = inside * fill(v - top - shown * (0.35 + 0.65 * bow), ip)
     low = inside * fill(bottom - 0.1 * au["AU20"] * bow - v, ip) * np.minimum(au["AU20"] * 1.6, 1.0)
     gaps = 1.0 - 0.1 * ridge(np.abs(within * 4.0 - np.floor(within * 4.0) - 0.5) - 0.5, 0.12)

@@ -305,14 +305,14 @@ def paint_beard(canvas: Canvas, p: Rows, head: Head) -> None:
 def paint_glasses(canvas: Canvas, p: Rows) -> None:
     """Paint round or square frames with a bridge, temples and a faint glint."""
     across = np.abs(canvas.u)
-    x, y = (across - p["eye_x"] - 0.01), (canvas.v - p["eye_y"] - 0.03)
+    x, y = (across - p["eye_x"] - 0.01), (canvas.v - p["eye_y"] - 0.06)
     round_ = p["glasses"] == GLASSES.index("round")
-    circle = np.sqrt(x * x + y * y) - 0.33
-    box = np.maximum(np.abs(x) - 0.36, np.abs(y) - 0.25)
-    corner = np.sqrt(np.maximum(np.abs(x) - 0.26, 0.0) ** 2 + np.maximum(np.abs(y) - 0.15, 0.0) ** 2) - 0.1
+    circle = np.sqrt(x * x + y * y) - 0.3
+    box = np.maximum(np.abs(x) - 0.36, np.abs(y) - 0.22)
+    corner = np.sqrt(np.maximum(np.abs(x) - 0.26, 0.0) ** 2 + np.maximum(np.abs(y) - 0.12, 0.0) ** 2) - 0.1
     rim = np.where(round_, circle, np.maximum(box, corner)).astype(np.float32)
     canvas.grey += fill(rim, canvas.ip) * ridge(x + y + 0.16, 0.09) * np.float32(0.07)
-    frame = line(rim, 0.055, canvas.ip)
+    frame = line(rim, 0.045, canvas.ip)
     bridge = line(y + 0.05 - across * 0.3, 0.05, canvas.ip) * fill(across - 0.1, canvas.ip)
     temple = line(y + 0.08, 0.06, canvas.ip) * smooth(0.76, 0.06, across) * fill(across - p["head_w"], canvas.ip)
     blend(canvas.grey, np.maximum(np.maximum(frame, bridge), temple), p["frame_tone"])

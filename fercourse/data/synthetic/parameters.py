@@ -75,8 +75,8 @@ PRESETS = {
         resting=0.5,
     ),
     "standard": Preset(
-        intensity=(0.3, 1.0), roll=0.13, yaw=0.36, pitch=0.29, scale=0.065, shift_x=1.6, shift_y=1.3, light_x=0.2,
-        light_y=0.12, gain=0.14, noise=(0.005, 0.04), blur=(0.0, 0.7), occlusion=0.15, glasses=0.15, beard=0.3,
+        intensity=(0.4, 1.0), roll=0.13, yaw=0.36, pitch=0.29, scale=0.065, shift_x=1.6, shift_y=1.3, light_x=0.2,
+        light_y=0.12, gain=0.14, noise=(0.005, 0.035), blur=(0.0, 0.65), occlusion=0.15, glasses=0.15, beard=0.3,
         resting=1.0,
     ),
     "hard": Preset(
@@ -147,7 +147,7 @@ def identity(stream: Stream, preset: Preset) -> dict[str, np.ndarray]:
         "part": np.where(s.uniform("side of the parting") < 0.5, -1.0, 1.0) * s.uniform("part", 0.15, 0.5),
         "beard": beard,
         "glasses": np.where(s.uniform("wears glasses") < preset.glasses, 1 + s.choice("glasses", (1, 1)), 0),
-        "frame_tone": s.uniform("frame_tone", 0.05, 0.25),
+        "frame_tone": s.uniform("frame_tone", 0.05, 0.32),
         "cloth": s.uniform("cloth", 0.12, 0.9),
         "collar": s.choice("collar", (2, 2, 1)),
         "ears": s.normal("ears", 1.0, 0.1),
@@ -178,7 +178,7 @@ def photograph(stream: Stream, preset: Preset) -> dict[str, np.ndarray]:
         "blur": s.uniform("blur", *preset.blur),
         "occluder": np.where(s.uniform("occluded") < preset.occlusion, 1 + s.choice("occluder", (1, 1, 1)), 0),
         "occ_x": s.normal("occ_x", 0.0, 0.6),
-        "occ_y": s.uniform("occ_y", -0.5, 1.1),
+        "occ_y": s.uniform("occ_y", -0.7, 1.2),
         "occ_turn": s.uniform("occ_turn", -0.6, 0.6),
         "occ_long": s.uniform("occ_long", 0.6, 1.3),
         "occ_wide": s.uniform("occ_wide", 0.16, 0.3),
