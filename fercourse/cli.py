@@ -299,7 +299,7 @@ def _comparison(a: str, b: str, split: str, result: Mapping[str, Any]) -> str:
             f"  A  {a}: {_percent(result['accuracy_a'])}",
             f"  B  {b}: {_percent(result['accuracy_b'])}",
             f"  B - A: {100 * result['difference']:+.2f} points, 95 % interval {low:+.2f} to {high:+.2f}",
-            f"  they disagree on {result['disagreements']:,} images; McNemar's p = {result['p_mcnemar']:.3g}:",
+            f"  they disagree on {result['disagreements']:,} images, McNemar's p = {result['p_mcnemar']:.3g}:",
             f"  {verdict} (for one seed each)",
         ]
     )

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
-import json
 import math
 import os
 import random
@@ -23,7 +21,6 @@ from torch import nn
 from fercourse.augmentation import Augmentation
 from fercourse.checkpoint import load_checkpoint
 from fercourse.errors import FercourseError
-from fercourse.models import create_model
 from fercourse.recipes import make_config
 from fercourse.train import class_weights, epoch_order, fit, log_prior, set_log_prior
 from fercourse.train.optim import make_optimizer, make_scheduler, output_layer
@@ -141,7 +138,7 @@ def test_initial_bias_predicts_the_first_loss():
 
 
 def test_bias_init_needs_a_linear_layer():
-    with pytest.raises(FercourseError, match="last nn.Linear"):
+    with pytest.raises(FercourseError, match=r"last nn\.Linear"):
         fit(nn.Conv2d(1, 7, 48), faces(40), faces(40), settings(), progress=False, device="cpu")
 
 
@@ -179,31 +176,192 @@ def test_weight_decay_spares_biases_and_norms():
     assert all(p.ndim > 1 for p in groups[0]["params"])
 
 
-@pytest.mark.parametrize("schedule", ["plateau", "one_cycle", "cosine", "constant"])
-@pytest.mark.parametrize("optimizer", ["adamw", "sgd"])
-def test_interrupted_between_steps_and_resumed_is_the_same_to_the_bit(tmp_path, schedule, optimizer):
+@pytest.mark.parametrize(
+    ("schedule", "optimizer"),
+    [("plateau", "adam"), ("one_cycle", "adamw"), ("cosine", "sgd"), ("constant", "sgd")],
+)
+def test_interrupted_and_resumed_is_the_same_to_the_bit(tmp_path, schedule, optimizer):
     config = settings(schedule=schedule, optimizer=optimizer, lr=0.003)
     whole = train_tiny(config, tmp_path / "whole")
-    stops = iter([3, 9, 11])
-
-    def interrupt_after(steps):
-        timer = {"left": steps}
-
-        def raise_at_step(*_):
-            timer["left"] -= 1
-            if timer["left"] == 0:
-                os.kill(os.getpid(), signal.SIGINT)
-
-        return raise_at_step
-
-    for steps in stops:
-        torch.manual_seed(
-            config.seed if not (tmp_path / "parts").exists() else 99
-        )  # a new process draws anew
+    folder = tmp_path / "parts"
+    for steps in (3, 9, 11):  # within the first epoch, across a border, near the end
+        torch.manual_seed(99 if folder.exists() else config.seed)  # a new process has drawn something else
         model = tiny()
         model.register_forward_hook(interrupt_after(steps))
         with pytest.raises(KeyboardInterrupt):
-            resume_tiny(model, config, tmp_path / "parts")
+            resume_tiny(model, config, folder)
     model = tiny()
-    assert_same(*whole, model, resume_tiny(model, config, tmp_path / "parts"))
-    assert pd.read_csv(tmp_path / "parts" / "history.csv")["epoch"].tolist() == [1, 2, 3]
+    assert_same(*whole, model, resume_tiny(model, config, folder))
+    assert pd.read_csv(folder / "history.csv")["epoch"].tolist() == [1, 2, 3]
+    # A finished run, resumed, changes nothing.
+    model = tiny()
+    assert_same(*whole, model, resume_tiny(model, config, folder))
+
+
+def interrupt_after(steps):
+    """Return a forward hook that presses Ctrl-C in the middle of the given step."""
+    left = [steps]
+
+    def hook(*_):
+        left[0] -= 1
+        if left[0] == 0:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    return hook
+
+
+KILLED = """
+import sys, torch
+sys.path.insert(0, {tests!r})
+from test_train import faces, settings, tiny
+from fercourse.train import fit
+torch.manual_seed(0)
+fit(tiny(), faces(400), faces(40, 1), settings(epochs=12), out={folder!r}, resume=True, device="cpu",
+    progress=False, checkpoint_seconds=0)
+print("finished")
+"""
+
+
+def test_sigkill_at_random_moments_changes_nothing(tmp_path):
+    """Power cut at any moment: during a step, while the checkpoint is written, between epochs."""
+    config = settings(epochs=12)
+    torch.manual_seed(0)
+    whole = tiny()
+    result = fit(whole, faces(400), faces(40, 1), config, device="cpu", progress=False)
+    folder = tmp_path / "killed"
+    code = KILLED.format(tests=str(Path(__file__).parent), folder=str(folder))
+    moments = random.Random(7)
+    kills = 0
+    for _ in range(40):
+        process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
+        before = progress_of(folder)
+        deadline = time.monotonic() + 120
+        if kills < 4:
+            # Wait until it gets somewhere, then a random while longer.
+            while process.poll() is None and progress_of(folder) == before and time.monotonic() < deadline:
+                time.sleep(0.005)
+            time.sleep(moments.random() * 0.4)
+            if process.poll() is None:
+                process.kill()
+                kills += 1
+        output, _ = process.communicate(timeout=120)
+        if "finished" in output:
+            break
+    assert kills >= 2, "the training ended before it could be killed twice"
+    model = tiny()
+    again = fit(
+        model, faces(400), faces(40, 1), config, out=folder, resume=True, device="cpu", progress=False
+    )
+    assert_same(whole, result, model, again)
+    left_over = {path.name for path in folder.iterdir() if not path.name.startswith(".")}
+    assert left_over == {"last.safetensors", "best.safetensors", "history.csv"}
+
+
+def progress_of(folder):
+    path = folder / "last.safetensors"
+    return path.stat().st_mtime_ns if path.exists() else 0
+
+
+def test_a_folder_in_use_is_not_overwritten(tmp_path):
+    train_tiny(settings(epochs=1), tmp_path)
+    with pytest.raises(FercourseError, match="already holds a training"):
+        train_tiny(settings(epochs=1), tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"), [({"lr": 0.02}, "lr = 0.01, not 0.02"), ({"seed": 1}, "seed = 0, not 1")]
+)
+def test_resuming_with_another_configuration_is_refused(tmp_path, changes, said):
+    train_tiny(settings(epochs=1), tmp_path)
+    with pytest.raises(FercourseError, match=said):
+        train_tiny(settings(epochs=1, **changes), tmp_path, resume=True)
+
+
+def test_resuming_with_other_data_is_refused(tmp_path):
+    train_tiny(settings(epochs=1), tmp_path)
+    with pytest.raises(FercourseError, match="other data"):
+        fit(
+            tiny(), faces(100, 5), faces(40, 1), settings(epochs=1), out=tmp_path, resume=True, progress=False
+        )
+
+
+def test_nan_stops_with_step_images_and_state(tmp_path):
+    model = tiny()
+    steps = [0]
+
+    def poison(_module, _inputs, output):
+        steps[0] += 1
+        return output * math.nan if steps[0] == 4 else output
+
+    model.register_forward_hook(poison)
+    config = settings()
+    with pytest.raises(FercourseError, match="became nan at step 3 of epoch 1") as caught:
+        fit(model, faces(100), faces(40, 1), config, out=tmp_path, device="cpu", progress=False)
+    batch = epoch_order(faces(100).labels, config, 0)[48:64].tolist()
+    assert ", ".join(map(str, batch[:8])) in str(caught.value)
+    _, facts = load_checkpoint(tmp_path / "failed-epoch1-step3.safetensors")
+    assert facts["indices"] == batch
+
+
+def test_exploding_loss_stops_too():
+    with pytest.raises(FercourseError, match="The loss became"):
+        train_tiny(settings(optimizer="sgd", lr=1e5, epochs=5))
+
+
+def test_out_of_memory_names_a_batch_that_fits():
+    class Greedy(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.inner = tiny()
+
+        def forward(self, x):
+            if len(x) > 5:
+                raise torch.OutOfMemoryError("CUDA out of memory")
+            return self.inner(x)
+
+    with pytest.raises(FercourseError, match=r"batch of 16 images.*a batch of 4 fits"):
+        fit(Greedy(), faces(100), faces(40, 1), settings(), device="cpu", progress=False)
+
+
+def test_other_runtime_errors_are_not_called_memory():
+    model = nn.Sequential(nn.Flatten(), nn.Linear(10, 7))
+    with pytest.raises(RuntimeError, match="shapes cannot be multiplied"):
+        fit(model, faces(40), faces(40), settings(), device="cpu", progress=False)
+
+
+@pytest.mark.parametrize("split", ["train", "val"])
+def test_unlabelled_or_empty_splits_are_refused(split):
+    good, bad = faces(40), faces(40)
+    bad.labels = bad.labels.copy()
+    bad.labels[3] = -1
+    pair = (bad, good) if split == "train" else (good, bad)
+    with pytest.raises(FercourseError, match=f"The {split} split is empty or holds images without a label"):
+        fit(tiny(), *pair, settings(), progress=False)
+
+
+def test_tensorboard_and_csv_agree(tmp_path):
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    _, result = train_tiny(settings(), tmp_path, tensorboard=True)
+    events = EventAccumulator(str(tmp_path / "tensorboard"))
+    events.Reload()
+    logged = [event.value for event in events.Scalars("val/accuracy")]
+    assert logged == pytest.approx([row["val_accuracy"] for row in result.history], abs=1e-6)
+    table = pd.read_csv(tmp_path / "history.csv")
+    assert table["val_accuracy"].tolist() == pytest.approx(logged, abs=1e-6)
+
+
+def test_zero_epochs_leave_the_model_as_it_is(tmp_path):
+    torch.manual_seed(0)
+    before = tiny().state_dict()
+    model, result = train_tiny(settings(epochs=0, bias_init=False), tmp_path)
+    assert result.history == []
+    assert all(torch.equal(before[name], tensor) for name, tensor in model.state_dict().items())
+
+
+@pytest.mark.parametrize("precision", ["bf16", "fp32"])
+def test_precisions_agree_roughly(precision):
+    _, reference = train_tiny(settings(epochs=1, augment=Augmentation()))
+    _, result = train_tiny(settings(epochs=1, augment=Augmentation(), precision=precision))
+    assert result.precision.name == precision
+    assert result.history[0]["train_loss"] == pytest.approx(reference.history[0]["train_loss"], rel=0.02)

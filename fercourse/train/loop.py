@@ -295,7 +295,7 @@ def fit(
                     augmentation=config.augment,
                     weight=weight,
                     label_smoothing=config.label_smoothing,
-                    scheduler=scheduler if isinstance(scheduler, LRScheduler) else None,
+                    scheduler=None if isinstance(scheduler, ReduceLROnPlateau) else scheduler,
                     scaler=scaler,
                     totals=state.totals,
                     first_step=state.step,
