@@ -23,12 +23,14 @@ WIDTHS = (1280, 360)
 def built(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("book")
     done = subprocess.run(
-        [sys.executable, "-m", "jupyter_book.cli.main", "build", ".", "-W", "-n", "--keep-going", "--quiet",
+        [str(Path(sys.executable).with_name("jupyter-book")), "build", ".", "-W", "-n", "--keep-going", "--quiet",
          "--path-output", str(folder)],
         cwd=root, capture_output=True, text=True, check=False,
     )  # fmt: skip
+    html = folder / "_build" / "html"
     assert done.returncode == 0, done.stdout + done.stderr
-    return folder / "_build" / "html"
+    assert html.is_dir(), done.stdout + done.stderr
+    return html
 
 
 @pytest.fixture(scope="module")

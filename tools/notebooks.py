@@ -56,6 +56,7 @@ def run(notebook: NotebookNode, folder: Path) -> NotebookNode:
         timeout=CELL_TIMEOUT,
         kernel_name="python3",
         record_timing=False,
+        coalesce_streams=True,  # else it depends on the load where a text output is cut in two
         store_widget_state=True,  # False fails where a cell shows an Output widget
         resources={"metadata": {"path": str(folder)}},
     )
