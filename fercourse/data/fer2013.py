@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
-from tqdm.auto import tqdm
+from tqdm import tqdm
 
 from fercourse.data.faces import EMOTIONS, SPLITS, UNLABELLED, Faces, FaceSet
 from fercourse.errors import FercourseError

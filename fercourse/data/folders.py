@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from tqdm.auto import tqdm
+from tqdm import tqdm
 
 from fercourse.data.faces import EMOTIONS, SPLITS, Faces, FaceSet
 from fercourse.data.hashes import OFFICIAL_SIZES, assign_rows, match, official

@@ -32,7 +32,7 @@ STEPS = np.array([0.25, 2, 2, 2, 1, 1, 0.5, 0.5])
 #: How far JPEG of quality 75, the roughest copy still accepted, moves each value (standard deviation).
 NOISE = np.array([0.2, 2.5, 2.5, 2.5, 5, 5, 6, 6])
 #: Signatures further apart than this many `NOISE` have nothing to do with each other.
-REACH = 9.0
+REACH = 11.0
 
 
 @dataclass(frozen=True, eq=False)

@@ -65,7 +65,7 @@ def read_votes(path: str | os.PathLike[str]) -> tuple[np.ndarray, np.ndarray]:
     return votes, usage
 
 
-def join_votes(faces: Faces, path: Path) -> Faces:
+def join_votes(faces: Faces, path: str | os.PathLike[str]) -> Faces:
     """Join FER+ votes to images by official row; an image that is not official gets no votes (zeros).
 
     Raises:
