@@ -1,0 +1,285 @@
+"""Records: written once, checked, small, readable without torch, and honest about what they are."""
+
+from __future__ import annotations
+
+import copy
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from fercourse.data.hashes import OFFICIAL_FINGERPRINT, official
+from fercourse.errors import FercourseError
+from fercourse.recipes import make_config
+from fercourse.records import (
+    MAX_BYTES,
+    check_record,
+    experiment,
+    is_final,
+    is_shortened,
+    load_records,
+    pack_classes,
+    pack_floats,
+    read_record,
+    record_name,
+    results_folder,
+    unpack_classes,
+    unpack_floats,
+    write_record,
+)
+
+RANDOM = np.random.default_rng(0)
+
+
+def split_of(labels: np.ndarray, share_right: float) -> dict:
+    right = RANDOM.random(len(labels)) < share_right
+    preds = np.where(right, labels, RANDOM.integers(0, 7, len(labels)))
+    return {
+        "accuracy": float((preds == labels).mean()),
+        "nll": 1.2345,
+        "ece": 0.0456,
+        "reliability": {
+            "count": [len(labels)] + [0] * 14,
+            "confidence_sum": [0.5 * len(labels)] + [0.0] * 14,
+            "hits": [int((preds == labels).sum())] + [0] * 14,
+        },
+        "preds": pack_classes(preds),
+    }
+
+
+def example(recipe: str = "paper1", with_test: bool = False, **changes) -> dict:
+    """A record as large as they come: 50 epochs, 1,347 batch losses."""
+    config = make_config("resnet18", recipe, **changes).to_dict()
+    table = official()
+    epochs = config["epochs"]
+    record = {
+        "format": 1,
+        "name": record_name(config, "fer2013.csv", "cuda"),
+        "shortened": is_shortened(config),
+        "config": config,
+        "parameters": 11_171_271,
+        "environment": {
+            "commit": "0" * 40,
+            "python": "3.12.1",
+            "system": "Linux",
+            "versions": {"torch": "2.11.0"},
+            "device": "a GPU",
+            "device_kind": "cuda",
+            "precision": "bf16",
+        },
+        "data": {
+            "layout": "fer2013.csv",
+            "fingerprint": OFFICIAL_FINGERPRINT,
+            "sizes": {"train": 28709, "val": 3589, "test": 3589},
+        },
+        "history": {
+            "epoch": list(range(1, epochs + 1)),
+            **{
+                name: [float(f"{v:.5g}") for v in RANDOM.random(epochs)]
+                for name in ("lr", "train_loss", "train_accuracy", "val_loss", "val_accuracy", "seconds")
+            },
+        },
+        "best_epoch": 3,
+        "batch_losses": pack_floats(RANDOM.random(1347) + 1),
+        "train_accuracy": 0.9,
+        "val": split_of(table.labels[table.splits == 1], 0.6),
+    }
+    if with_test:
+        record["test"] = split_of(table.labels[table.splits == 2], 0.6)
+    return record
+
+
+@pytest.fixture
+def listed(tmp_path):
+    (tmp_path / "final.yml").write_text("- {model: resnet18, recipe: paper1, why: Table 2}\n")
+    return tmp_path
+
+
+def test_packing_is_exact():
+    classes = RANDOM.integers(0, 7, 3589)
+    assert unpack_classes(pack_classes(classes)).tolist() == classes.tolist()
+    values = [0.5, 1.9461, 3e-3]
+    assert unpack_floats(pack_floats(values)) == pytest.approx(values, rel=1e-3)
+
+
+def test_the_largest_record_fits_and_comes_back(listed):
+    data = example(with_test=True)
+    path = write_record(data, listed)
+    assert path.name == "resnet18-paper1-seed0.json"
+    assert 5_000 < path.stat().st_size <= MAX_BYTES
+    assert read_record(path).data == json.loads(json.dumps(data))
+    assert [record.name for record in load_records(listed)] == ["resnet18-paper1-seed0"]
+
+
+def test_metrics_are_computed_from_the_predictions(listed):
+    from sklearn.metrics import accuracy_score, f1_score
+
+    record = read_record(write_record(example(with_test=True), listed))
+    labels, preds = record.labels("test"), record.preds("test")
+    values = record.metrics("test")
+    assert values["accuracy"] == pytest.approx(accuracy_score(labels, preds))
+    assert values["accuracy"] == pytest.approx(record.data["test"]["accuracy"])
+    assert values["macro_f1"] == pytest.approx(f1_score(labels, preds, average="macro"))
+    twins = record.twins("test")
+    assert values["accuracy_without_twins"] == pytest.approx((labels == preds)[~twins].mean())
+    assert np.array(values["confusion"]).sum() == 3589
+
+
+def test_official_labels_and_twins_need_no_data():
+    """Counts as measured on the official file."""
+    record = check_record(example(with_test=True), "example")
+    assert np.bincount(record.labels("test")).tolist() == [491, 55, 528, 879, 594, 416, 626]
+    assert np.bincount(record.labels("val")).tolist() == [467, 56, 496, 895, 653, 415, 607]
+    # 288 test images stand in train; some more stand in val only.
+    assert 288 <= record.twins("test").sum() < 400
+
+
+def test_a_record_is_written_once(listed):
+    write_record(example(), listed)
+    with pytest.raises(FercourseError, match="is written once"):
+        write_record(example(), listed)
+
+
+def test_test_predictions_need_a_line_in_final_yml(listed):
+    data = example(with_test=True, lr=0.1)
+    with pytest.raises(FercourseError, match="does not list its configuration"):
+        write_record(data, listed)
+    with pytest.raises(FercourseError, match="does not list its configuration"):
+        write_record(example(with_test=True), listed / "elsewhere")
+    assert load_records(listed) == []
+    del data["test"]
+    assert write_record(data, listed).name == "resnet18-paper1-lr=0.1-seed0.json"
+
+
+def test_final_entries_mean_exactly_one_experiment():
+    entry = {"model": "resnet18", "recipe": "paper1", "changes": {"augment.crop": 0.0}, "why": "Table 1"}
+    no_crop = make_config("resnet18", augment={"crop": 0.0}, seed=4).to_dict()
+    assert is_final(no_crop, [entry])
+    assert not is_final(make_config("resnet18").to_dict(), [entry])
+    assert not is_final(make_config("resnet18", augment={"crop": 0.0, "flip": 0.0}).to_dict(), [entry])
+
+
+def test_names_say_what_is_special():
+    def name(layout="fer2013.csv", kind="cuda", model="resnet18", recipe="paper1", **changes):
+        return record_name(make_config(model, recipe, **changes).to_dict(), layout, kind)
+
+    assert name(seed=4) == "resnet18-paper1-seed4"
+    assert name(kind="cpu") == "resnet18-paper1-seed0-cpu"
+    assert name(epochs=5) == "resnet18-paper1-epochs=5-seed0-shortened"
+    assert name(max_steps=9).endswith("-max_steps=9-seed0-shortened")
+    assert name(augment={"rotation": 0.5}) == "resnet18-paper1-rotation=0.5-seed0"
+    assert name(model_options={"norm": "none"}, model="vgg11") == "vgg11-paper1-norm=none-seed0"
+    assert name(layout="synthetic") == "resnet18-paper1-synthetic-seed0"
+    assert name(precision="fp32") == name()
+    assert experiment(make_config("resnet18", epochs=60).to_dict()) == {"epochs": 60}
+    assert not is_shortened(make_config("resnet18", epochs=60).to_dict())
+
+
+def change(data, path, value):
+    changed = copy.deepcopy(data)
+    place = changed
+    for key in path[:-1]:
+        place = place[key]
+    if value is None:
+        del place[path[-1]]
+    else:
+        place[path[-1]] = value
+    return changed
+
+
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [
+        (("format",), 2),
+        (("name",), "../escape"),
+        (("val",), None),
+        (("val", "accuracy"), 71.2),
+        (("val", "preds"), "not base 64!"),
+        (("val", "preds"), pack_classes(np.zeros(10, dtype=int))),
+        (("val", "preds"), pack_classes(np.full(3589, 7))),
+        (("val", "reliability", "count"), [1] * 15),
+        (("data", "fingerprint"), "abc"),
+        (("data", "sizes", "val"), 100),
+        (("history", "lr"), [0.1]),
+        (("best_epoch",), 51),
+        (("batch_losses",), "???"),
+        (("environment", "commit"), None),
+        (("environment", "device_kind"), "abacus"),
+        (("config", "seed"), None),
+        (("comment",), "typed in"),
+    ],
+)
+def test_planted_mistakes_are_found(path, value):
+    with pytest.raises(FercourseError, match="is not a record"):
+        check_record(change(example(), path, value), "example")
+
+
+def test_what_is_not_a_record_is_refused(tmp_path):
+    for name, content in {
+        "a.json": "{",
+        "b.json": "[]",
+        "c.json": '{"format": 1}',
+        "d.json": "\udcff",
+    }.items():
+        path = tmp_path / name
+        path.write_bytes(content.encode("utf-8", "surrogateescape"))
+        with pytest.raises(FercourseError, match=name):
+            read_record(path)
+
+
+def test_an_unknown_name_names_the_nearest(listed, monkeypatch):
+    write_record(example(), listed)
+    monkeypatch.setenv("FERCOURSE_RESULTS", str(listed))
+    assert results_folder() == listed
+    assert read_record("resnet18-paper1-seed0").seed == 0
+    with pytest.raises(FercourseError, match="did you mean 'resnet18-paper1-seed0'"):
+        read_record("resnet18-paper1-seed")
+
+
+def test_drawn_faces_are_drawn_again_for_their_labels():
+    from fercourse.data import load_faces
+
+    faces = load_faces("synthetic")
+    data = example()
+    data["data"] = {
+        "layout": "synthetic",
+        "fingerprint": faces.fingerprint,
+        "sizes": {split.split: len(split) for split in faces},
+    }
+    data["val"] = split_of(faces.val.labels, 0.5)
+    record = check_record(data, "example")
+    assert (record.labels("val") == faces.val.labels).all()
+    assert record.qualifiers == "drawn faces"
+    data["data"]["fingerprint"] = "0" * 64
+    with pytest.raises(FercourseError, match="not known here"):
+        check_record(data, "example").metrics("val")
+
+
+def test_committed_records_are_records_and_need_no_torch():
+    """A reader of the book's numbers needs neither torch nor the data set."""
+    code = """
+import sys
+sys.modules["torch"] = None
+import fercourse
+from fercourse.records import load_records
+for record in load_records():
+    for split in ("val", "test"):
+        if record.has(split):
+            values = record.metrics(split)
+            assert abs(values["accuracy"] - record.data[split]["accuracy"]) < 1e-9, record.name
+    assert record.name
+print(len(load_records()))
+"""
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert result.returncode == 0, result.stderr
+    assert int(result.stdout) == len(load_records())
+
+
+def test_committed_records_are_named_for_what_they_are():
+    for record in load_records():
+        layout, kind = record.data["data"]["layout"], record.data["environment"]["device_kind"]
+        assert record.name == record_name(record.data["config"], layout, kind)
+        assert record.data["shortened"] == is_shortened(record.data["config"])
+        assert (results_folder() / "runs" / f"{record.name}.json").stat().st_size <= MAX_BYTES
