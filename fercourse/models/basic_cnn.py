@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from torch import Tensor, nn
 
+from fercourse.errors import FercourseError
 from fercourse.layers import ConvNormAct, check_dropout, init_weights, set_batch_norm
 
 #: Output channels of the four blocks, each of which halves height and width.
@@ -44,6 +45,11 @@ class BasicCNN(nn.Module):
     ) -> None:
         super().__init__()
         check_dropout(dropout)
+        if not widths or image_size < 2 ** len(widths):
+            raise FercourseError(
+                f"image_size is {image_size} and widths are {tuple(widths)}; expected one width or more, "
+                "and an image that can be halved once for each."
+            )
         blocks: list[nn.Module] = []
         for out_channels in widths:
             blocks.append(

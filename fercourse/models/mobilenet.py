@@ -88,12 +88,18 @@ MOBILENET_V3_SMALL = (
 
 
 def strides_with_last(strides: Sequence[int], last_stride: int) -> list[int]:
-    """Return ``strides`` with ``last_stride`` (1 or 2) in the place of the last 2."""
-    if last_stride not in (1, 2):
-        raise FercourseError(f"last_stride is {last_stride!r}; expected 1 or 2.")
+    """Return ``strides`` with ``last_stride`` in the place of the last 2."""
+    check_stride("last_stride", last_stride)
     strides = list(strides)
     strides[len(strides) - 1 - strides[::-1].index(2)] = last_stride
     return strides
+
+
+def check_stride(option: str, stride: int) -> int:
+    """Return ``stride``; raise a FercourseError unless it is 1 or 2."""
+    if stride not in (1, 2):
+        raise FercourseError(f"{option} is {stride!r}; expected 1 or 2.")
+    return stride
 
 
 def divisible(channels: float, divisor: int = 8) -> int:
@@ -147,6 +153,7 @@ class MobileNetV2(nn.Module):
         bn_momentum: float = 0.1,
     ) -> None:
         super().__init__()
+        check_stride("stem_stride", stem_stride)
         channels = divisible(32 * check_width_mult(width_mult))
         last_channels = divisible(1280 * max(1.0, width_mult))
         self.stem = ConvNormAct(in_channels, channels, stride=stem_stride, act=nn.ReLU6)  # (B, 32, 48, 48)
@@ -223,6 +230,7 @@ class MobileNetV3(nn.Module):
         bn_momentum: float = 0.01,
     ) -> None:
         super().__init__()
+        check_stride("stem_stride", stem_stride)
         channels = divisible(16 * check_width_mult(width_mult))
         if not isinstance(se_reduction, int) or se_reduction < 1:
             raise FercourseError(f"se_reduction is {se_reduction!r}; expected a whole number of at least 1.")
