@@ -1,18 +1,28 @@
 """A batch of pictures to paint on, and the few strokes everything is made of.
 
-Pictures are drawn at their own size with analytic anti-aliasing: a pixel's coverage is ``0.5 - d * ip``, limited
-to 0..1, with d the signed distance to the shape's edge (negative inside) in face units and ip pixels a unit.
+Pictures are drawn at their own size with analytic anti-aliasing: a pixel's coverage is ``0.5 - d * ip``,
+limited to 0..1, with d the signed distance to the shape's edge (negative inside) in face units and ip pixels
+a unit.
 Strokes use +, -, *, / and square roots only, which every machine rounds alike.
 """
 
 from __future__ import annotations
 
 import copy
+from typing import Protocol
 
 import numpy as np
 
 PIXELS_PER_UNIT = 19.0  # of an average head in a picture of 48 pixels
 Array = np.ndarray
+
+
+class Parameters(Protocol):
+    """What a canvas needs of a batch's parameters: values by name, each of shape (N, 1, 1)."""
+
+    def __getitem__(self, name: str, /) -> Array: ...
+
+    def __len__(self) -> int: ...
 
 
 def fill(distance: Array, ip: Array) -> Array:
@@ -23,7 +33,7 @@ def fill(distance: Array, ip: Array) -> Array:
 
 
 def line(distance: Array, width: Array | float, ip: Array) -> Array:
-    """Return the coverage of a stroke ``width`` wide around ``distance`` 0; thinner than a pixel is fainter."""
+    """Return the coverage of a stroke ``width`` wide where ``distance`` is 0; a thin one is fainter."""
     cover = np.abs(distance)
     cover *= -ip
     cover += width * ip * 0.5 + 0.5
@@ -33,7 +43,7 @@ def line(distance: Array, width: Array | float, ip: Array) -> Array:
 
 
 def soft(squared: Array) -> Array:
-    """Return a soft spot, 1 in the middle and 0 where ``squared`` (distance over radius, squared) passes 1."""
+    """Return a soft spot, 1 in the middle, 0 where ``squared`` (distance over radius, squared) passes 1."""
     spot = np.subtract(1.0, squared)
     np.maximum(spot, 0.0, out=spot)
     spot *= spot
@@ -95,10 +105,10 @@ class Patch:
 class Canvas:
     """Pictures of N faces: float32 ``grey`` of shape (N, size, size), 0 black, 1 white."""
 
-    def __init__(self, p: dict[str, Array], size: int) -> None:
+    def __init__(self, p: Parameters, size: int) -> None:
         """Take parameters of shape (N, 1, 1) and the side of the pictures in pixels."""
         self.size = size
-        self.count = len(p["scale"])
+        self.count = len(p)
         self.grey = np.zeros((self.count, size, size), dtype=np.float32)
         zoom = size / 48.0
         self.ip = p["scale"] * np.float32(PIXELS_PER_UNIT * zoom)
@@ -119,12 +129,26 @@ class Canvas:
         """Return a copy of some of the pictures as a canvas of its own."""
         other = copy.copy(self)
         other.count = len(index)
-        for name in ("grey", "ip", "u0", "v0", "u", "v", "_inverse", "_cos", "_sin", "_x", "_y", "_yaw", "_pitch"):
+        for name in (
+            "grey",
+            "ip",
+            "u0",
+            "v0",
+            "u",
+            "v",
+            "_inverse",
+            "_cos",
+            "_sin",
+            "_x",
+            "_y",
+            "_yaw",
+            "_pitch",
+        ):
             setattr(other, name, getattr(self, name)[index])
         return other
 
     def band(self, low: float, high: float) -> tuple[Canvas, slice]:
-        """Return the rows where any face has v between ``low`` and ``high``: a view to paint on, and which rows.
+        """Return the rows where a face has v between ``low`` and ``high``: a view to paint on, and which.
 
         Strokes that stay within those v lose nothing by it and cost less.
         """
@@ -172,7 +196,9 @@ class Canvas:
         straight = self._straight(top + steps[None, :tall, None], left + steps[None, None, :wide])
         place = [
             (slice(row, row + tall), slice(column, column + wide))
-            for row, column in zip(top.ravel().astype(int).tolist(), left.ravel().astype(int).tolist(), strict=True)
+            for row, column in zip(
+                top.ravel().astype(int).tolist(), left.ravel().astype(int).tolist(), strict=True
+            )
         ]
         grey = np.empty((self.count, tall, wide), dtype=np.float32)
         for picture, window, (rows, columns) in zip(self.grey, grey, place, strict=True):

@@ -62,8 +62,8 @@ def synthetic_faces(
 ) -> Faces:
     """Draw train, val and test faces whose truth is known, with FER-2013's class imbalance.
 
-    The same arguments give the same bytes whatever the machine or the number of threads, and the first 100 faces
-    of a split of 1,000 are those of a split of 100.
+    The same arguments give the same bytes whatever the machine or the number of threads, and the first 100
+    faces of a split of 1,000 are those of a split of 100.
 
     Args:
         preset: 'easy', 'standard' or 'hard'.
@@ -74,9 +74,9 @@ def synthetic_faces(
 
     Returns:
         `Faces` of layout 'synthetic'. The ``truth`` of each split holds ``units`` (float32 (N, 15), columns
-        `ACTION_UNITS`, 1 is full intensity), ``intensity`` of the expression (0 for neutral), ``yaw``, ``pitch``
-        and ``roll`` in radians (yaw and pitch are those of a stylised head), ``clean_label`` (int64),
-        ``corrupted`` (bool) and ``parameters`` (float32, columns `PARAMETERS`), from which `masks` and `draw`
+        `ACTION_UNITS`, 1 is full intensity), ``intensity`` of the expression (0 for neutral), ``yaw``,
+        ``pitch`` and ``roll`` in radians (yaw and pitch are those of a stylised head), ``clean_label``
+        (int64), ``corrupted`` (bool) and ``parameters`` (float32, columns `PARAMETERS`), from which `masks` and `draw`
         make the masks of each part and the picture at any size.
 
     Raises:
@@ -103,7 +103,7 @@ def synthetic_faces(
 
 
 def masks(parameters: np.ndarray, *, size: int = 48) -> dict[str, np.ndarray]:
-    """Return where each part of drawn faces is: {part: bool (N, size, size)} for 'mouth', 'eyes', 'brows', 'nose', 'head'.
+    """Return where each part of drawn faces is: {part: bool (N, size, size)} for each of `PARTS`.
 
     Args:
         parameters: ``truth['parameters']`` of drawn faces (or some rows of it).
@@ -126,7 +126,12 @@ def _units(units: Mapping[str, object] | np.ndarray | Sequence[float]) -> np.nda
                     f"There are {', '.join(ACTION_UNITS)}."
                 )
         given = {name: np.atleast_1d(np.asarray(value, dtype=np.float64)) for name, value in units.items()}
-        count = max((len(value) for value in given.values()), default=1)
+        sizes = {len(value) for value in given.values()} - {1}
+        if len(sizes) > 1:
+            raise FercourseError(
+                f"Action units are given for {' and '.join(map(str, sorted(sizes)))} faces at once."
+            )
+        count = sizes.pop() if sizes else 1
         table = np.zeros((count, len(ACTION_UNITS)))
         for name, value in given.items():
             table[:, ACTION_UNITS.index(name)] = value
@@ -134,37 +139,25 @@ def _units(units: Mapping[str, object] | np.ndarray | Sequence[float]) -> np.nda
     table = np.atleast_2d(np.asarray(units, dtype=np.float64))
     if table.ndim != 2 or table.shape[1] != len(ACTION_UNITS):
         raise FercourseError(
-            f"Action units have shape {table.shape}; expected (N, {len(ACTION_UNITS)}), columns as ACTION_UNITS."
+            f"Action units have shape {table.shape}; expected (N, {len(ACTION_UNITS)}), as ACTION_UNITS."
         )
     return table
 
 
-def draw_faces(
+def portraits(
     units: Mapping[str, object] | np.ndarray | Sequence[float],
     *,
     identity: int | Sequence[int] | np.ndarray = 0,
-    size: int = 48,
     **parameters: object,
 ) -> np.ndarray:
-    """Draw faces with these action units in a calm portrait: straight on, evenly lit, sharp, nothing in the way.
+    """Return the parameters (float32 (N, len(PARAMETERS))) that `draw_faces` draws, for `draw` and `masks`.
 
-    Args:
-        units: {unit: intensity or N intensities}, such as ``emotion_units('happy')``, or an array (15,) or
-            (N, 15) with columns `ACTION_UNITS`; intensities beyond 0 to 1.2 are limited to that.
-        identity: the person: a seed, or one for each of N faces.
-        size: side of the pictures in pixels (the data set's is 48).
-        parameters: other values by name (`PARAMETERS`), a number or N of them, such as ``yaw=0.3`` (positive
-            turns the face to the left of the picture), ``pitch``, ``roll`` (radians), ``gaze_x``, ``light_x``,
-            ``glasses=1``, ``beard=0``, ``noise=0.03``, ``back_tone=0.9``.
-
-    Returns:
-        uint8 of shape (N, size, size).
-
-    Raises:
-        FercourseError: an unknown unit or parameter, or lengths that do not fit together.
+    Arguments and errors are those of `draw_faces`.
     """
     wanted = _units(units)
-    people = np.atleast_1d(np.asarray(identity)).astype(np.uint64)
+    people = np.atleast_1d(np.asarray(identity))
+    if people.ndim != 1 or people.dtype.kind not in "iu" or (people < 0).any():
+        raise FercourseError(f"An identity is a whole number from 0, or a list of them, not {identity!r}.")
     for name in parameters:
         if name not in par.COLUMN:
             raise FercourseError(
@@ -179,10 +172,37 @@ def draw_faces(
             "expected the same number, or one for all."
         )
     count = lengths.pop() if lengths else 1
-    stream = Stream(mix(mix(np.broadcast_to(people, count)) ^ np.uint64(0x5EED)))
-    values = {**par.identity(stream, par.PRESETS["standard"]), **{k: np.full(count, v) for k, v in par.STUDIO.items()}}
+    stream = Stream(mix(mix(np.broadcast_to(people.astype(np.uint64), count)) ^ np.uint64(0x5EED)))
+    values = par.identity(stream, par.PRESETS["standard"])
+    values.update({name: np.full(count, value) for name, value in par.STUDIO.items()})
     values.update({name: np.broadcast_to(value, count) for name, value in given.items()})
-    wanted = np.broadcast_to(np.clip(wanted, 0.0, 1.2), (count, len(ACTION_UNITS)))
-    images = draw(par.table(wanted, values), size=size)
+    return par.table(np.broadcast_to(np.clip(wanted, 0.0, 1.2), (count, len(ACTION_UNITS))), values)
+
+
+def draw_faces(
+    units: Mapping[str, object] | np.ndarray | Sequence[float],
+    *,
+    identity: int | Sequence[int] | np.ndarray = 0,
+    size: int = 48,
+    **parameters: object,
+) -> np.ndarray:
+    """Draw faces with these action units in a calm portrait: straight on, evenly lit, sharp, in plain view.
+
+    Args:
+        units: {unit: intensity or N intensities}, such as ``emotion_units('happy')``, or an array (15,) or
+            (N, 15) with columns `ACTION_UNITS`; intensities beyond 0 to 1.2 are limited to that.
+        identity: the person: a seed, or one for each of N faces.
+        size: side of the pictures in pixels (the data set's is 48).
+        parameters: other values by name (`PARAMETERS`), a number or N of them, such as ``yaw=0.3`` (positive
+            turns the face to the left of the picture), ``pitch`` (positive: up), ``roll`` (radians),
+            ``gaze_x``, ``light_x``, ``glasses=1``, ``beard=0``, ``noise=0.03``, ``back_tone=0.9``.
+
+    Returns:
+        uint8 of shape (N, size, size).
+
+    Raises:
+        FercourseError: an unknown unit or parameter, or lengths that do not fit together.
+    """
+    images = draw(portraits(units, identity=identity, **parameters), size=size)
     assert isinstance(images, np.ndarray)
     return images

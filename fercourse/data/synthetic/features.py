@@ -1,14 +1,13 @@
 """Eyes, brows, nose and mouth, and how action units move them.
 
-Every function paints one part on a `Patch` and returns where it painted (coverage, shape of the patch); the
-numbers are displacements in face units at intensity 1.
+Every function paints one part on a `Patch`; the numbers are displacements in face units at intensity 1.
 """
 
 from __future__ import annotations
 
 import numpy as np
 
-from fercourse.data.synthetic.canvas import Array, Patch, blend, fill, line, mark, ridge, smooth, soft
+from fercourse.data.synthetic.canvas import Patch, blend, fill, line, mark, ridge, smooth, soft
 from fercourse.data.synthetic.head import Rows
 
 
@@ -27,14 +26,16 @@ def paint_socket(patch: Patch, p: Rows, side: int) -> None:
     mark(patch.grey, crow, p["AU6"] * 0.4 * (0.5 + p["age"]))
 
 
-def paint_eye(patch: Patch, p: Rows, side: int) -> Array:
+def paint_eye(patch: Patch, p: Rows, side: int) -> None:
     """Paint one eye: white, iris, pupil, highlight, lids and lashes (AU5, AU6, AU7, AU9)."""
     x, y = patch.u * side - p["eye_x"], patch.v - p["eye_y"]
     y = y + p["eye_tilt"] * x
     t = x / p["eye_w"]
     bow = 1.0 - t * t
     upper_half = p["eye_h"] * 0.9 * (1.0 + 0.75 * p["AU5"]) * (1.0 - 0.38 * p["AU7"]) * (1.0 - 0.3 * p["AU9"])
-    lower_half = p["eye_h"] * 0.82 * (1.0 - 0.45 * p["AU7"]) * (1.0 - 0.6 * p["AU6"]) * (1.0 + 0.15 * p["AU5"])
+    lower_half = (
+        p["eye_h"] * 0.82 * (1.0 - 0.45 * p["AU7"]) * (1.0 - 0.6 * p["AU6"]) * (1.0 + 0.15 * p["AU5"])
+    )
     lower_half = np.maximum(lower_half * (1.0 - 0.25 * p["AU9"]), 0.012)
     # The upper lid is highest nearer the nose, the lower lid lowest nearer the temple: an almond, not a lens.
     upper = y + upper_half * bow * (1.0 - 0.18 * t) - 0.02 * p["AU6"] + 0.012 * p["AU4"]
@@ -61,10 +62,9 @@ def paint_eye(patch: Patch, p: Rows, side: int) -> Array:
     mark(patch.grey, low, 0.42)
     crease = ridge(upper + 0.085 + 0.03 * p["AU5"], 0.032) * ends
     mark(patch.grey, crease, 0.16 + 0.2 * p["crease"])
-    return np.maximum(np.maximum(open_, lid), low)
 
 
-def paint_brow(patch: Patch, p: Rows, side: int) -> Array:
+def paint_brow(patch: Patch, p: Rows, side: int) -> None:
     """Paint one eyebrow (AU1 raises its inner end, AU2 the outer, AU4 lowers and draws it inward)."""
     lean = 1.0 + p["asym_brow"] * side
     au1, au2, au4 = p["AU1"] * lean, p["AU2"] * lean, p["AU4"]
@@ -75,18 +75,23 @@ def paint_brow(patch: Patch, p: Rows, side: int) -> Array:
     inner_lift = -0.215 * au1 + 0.225 * au4 * (1.0 - 0.78 * np.minimum(au1, 1.0)) + 0.05 * p["AU9"]
     outer_lift = -0.2 * au2 + 0.03 * au4 + 0.02 * p["AU9"] + 0.015 * p["AU1"]
     arch = 0.16 * s * (1.0 - s) * (1.0 + 0.5 * au2)
-    middle = p["brow_y"] + inner * inner_lift + (1.0 - inner) * outer_lift - arch + p["brow_slope"] * (1.0 - 2.0 * s)
+    middle = (
+        p["brow_y"]
+        + inner * inner_lift
+        + (1.0 - inner) * outer_lift
+        - arch
+        + p["brow_slope"] * (1.0 - 2.0 * s)
+    )
     middle = middle + 0.05 * s * s
     thick = p["brow_thick"] * (1.0 - 0.5 * np.clip(s, 0.0, 1.0)) * (0.8 + 0.2 * np.clip(s * 5.0, 0.0, 1.0))
     ends = np.clip(s * 6.0 + 0.5, 0.0, 1.0) * np.clip((1.0 - s) * 7.0 + 0.4, 0.0, 1.0)
     cover = fill(np.abs(patch.v - middle) - thick * 0.5, patch.ip) * ends
     dark = np.minimum(p["skin"] * p["brow_tone"], p["hair"] + 0.12)
     blend(patch.grey, cover * 0.94, dark)
-    return cover
 
 
-def paint_nose(patch: Patch, p: Rows) -> Array:
-    """Paint the nose, the furrows between the brows (AU4), those on its bridge (AU9) and the forehead's (AU1+2)."""
+def paint_nose(patch: Patch, p: Rows) -> None:
+    """Paint the nose (AU9 lifts and widens it)."""
     u, v = patch.u, patch.v
     across = np.abs(u)
     wrinkle = p["AU9"]
@@ -108,14 +113,18 @@ def paint_nose(patch: Patch, p: Rows) -> Array:
     mark(patch.grey, nostril, 0.5)
     base = ridge(v - tip - 0.06 + across * 0.14, 0.035) * smooth(-wide - 0.02, 0.08, -across)
     mark(patch.grey, base, 0.2)
-    # Furrows.
+
+
+def paint_furrows(patch: Patch, p: Rows) -> None:
+    """Paint the furrows between the brows (AU4, less where AU1 smooths them) and across the nose (AU9)."""
+    across, v = np.abs(patch.u), patch.v
     root = p["brow_y"] + 0.12
     glabella = ridge(across - 0.06 - 0.05 * (v - root), 0.034) * ridge(v - root - 0.02, 0.2)
-    mark(patch.grey, np.minimum(glabella * 1.3, 1.0), 0.55 * np.minimum(p["AU4"], 1.0) * (1.0 - 0.45 * np.minimum(p["AU1"], 1.0)))
+    depth = 0.55 * np.minimum(p["AU4"], 1.0) * (1.0 - 0.45 * np.minimum(p["AU1"], 1.0))
+    mark(patch.grey, np.minimum(glabella * 1.3, 1.0), depth)
     bridge = v - p["eye_y"] - 0.02 + across * 0.8
     stripes = ridge(bridge, 0.042) + ridge(bridge - 0.12, 0.042) + ridge(bridge + 0.12, 0.042)
-    mark(patch.grey, stripes * smooth(-0.24, 0.1, -across), 0.55 * np.minimum(wrinkle, 1.0))
-    return np.maximum(np.maximum(nostril, wing), base)
+    mark(patch.grey, stripes * smooth(-0.24, 0.1, -across), 0.55 * np.minimum(p["AU9"], 1.0))
 
 
 def paint_cheeks(patch: Patch, p: Rows) -> None:
@@ -134,55 +143,62 @@ def paint_cheeks(patch: Patch, p: Rows) -> None:
     mark(patch.grey, fold, np.minimum(depth, 0.42))
 
 
-def paint_mouth(patch: Patch, p: Rows) -> Array:
-    """Paint lips, teeth, tongue and the opening (AU10, AU12, AU15, AU17, AU20, AU23, AU25, AU26)."""
-    au = {unit: np.minimum(p[unit], 1.15) for unit in ("AU10", "AU12", "AU15", "AU17", "AU20", "AU23", "AU25", "AU26")}
-    for unit in ("AU25", "AU26"):  # lips at rest stay closed
-        au[unit] = np.maximum(au[unit] - 0.12, 0.0) * (1.0 / 0.88)
-    width = p["mouth_w"] * (
-        1.0 + 0.28 * au["AU12"] + 0.3 * au["AU20"] - 0.34 * au["AU26"] * (1.0 - 0.8 * np.minimum(au["AU12"], 1.0)) - 0.12 * au["AU23"] - 0.08 * au["AU17"]
-    )
-    t = patch.u / width
-    within = np.clip(t, -1.15, 1.15)
-    squared = within * within
-    bow = np.maximum(1.0 - squared, 0.0)
-    bend = p["mouth_curve"] - 0.31 * au["AU12"] + 0.26 * au["AU15"] 
-    centre = p["mouth_y"] + bend * (1.0 + p["asym_mouth"] * within) * (squared - 0.25)
-    boxy = np.minimum(0.75 * au["AU10"] + 0.85 * au["AU20"], 1.0)
-    arch = bow * (1.0 + np.minimum(boxy + 0.6 * au["AU26"] * (1.0 - np.minimum(au["AU12"], 1.0)), 1.0) * squared)
-    centre = centre - 0.09 * au["AU17"] * bow - 0.15 * au["AU10"] * arch
-    opening = np.maximum(0.13 * au["AU25"] * (1.0 + 0.45 * au["AU12"]) + 0.05 * au["AU10"] + 0.4 * au["AU26"], 0.0)
-    top = centre - opening * (0.34 - 0.16 * au["AU12"]) * arch
-    bottom = centre + opening * (0.66 + 0.16 * au["AU12"]) * arch
-    thin = (1.0 - 0.75 * au["AU23"]) * (1.0 - 0.2 * au["AU20"]) * (1.0 - 0.12 * au["AU12"])
-    dip = np.maximum(1.0 - 22.0 * squared, 0.0)
-    upper_edge = top - p["lip"] * thin * bow * (1.0 - 0.28 * dip) - 0.008
-    lower_edge = bottom + p["lip"] * 1.25 * thin * bow + 0.008
-    v, ip = patch.v, patch.ip
-    ends = np.clip((1.0 - np.abs(t)) * width * ip + 0.5, 0.0, 1.0)
-    # Shade under the lower lip, and the chin's dimple and arc when it is pushed up (AU17).
-    below = v - lower_edge - 0.055
-    mark(patch.grey, soft((below * below) * 130.0) * np.maximum(1.0 - 1.8 * squared, 0.0), 0.2)
-    arc = ridge(v - lower_edge - 0.12 - 0.35 * squared, 0.045) * np.maximum(1.0 - 1.3 * squared, 0.0)
-    mark(patch.grey, arc, 0.42 * au["AU17"])
-    lips = fill(upper_edge - v, ip) * fill(v - lower_edge, ip) * ends
-    glow = ridge(v - bottom - p["lip"] * 0.6, 0.05) * np.maximum(1.0 - 2.2 * squared, 0.0)
-    lip_tone = p["lip_tone"] * p["skin"] * (0.84 + 0.2 * fill(centre - v, ip) + 0.24 * glow * thin)
-    blend(patch.grey, lips, lip_tone)
-    inside = fill(top - v, ip) * fill(v - bottom, ip) * ends * np.minimum(opening * 30.0, 1.0)
-    cavity = 0.07 + 0.22 * soft(squared * 1.6 + ((v - bottom) * (1.0 / 0.2)) ** 2) * np.minimum(opening * 2.5, 1.0)
-    blend(patch.grey, inside, cavity)
+class Mouth:
+    """The curves of every mouth on a patch: middle, opening and the lips' edges, moved by action units."""
+
+    def __init__(self, patch: Patch, p: Rows) -> None:
+        names = ("AU10", "AU12", "AU15", "AU17", "AU20", "AU23", "AU25", "AU26")
+        self.au = au = {unit: np.minimum(p[unit], 1.15) for unit in names}
+        for unit in ("AU25", "AU26"):  # lips at rest stay closed
+            au[unit] = np.maximum(au[unit] - 0.12, 0.0) * (1.0 / 0.88)
+        round_ = 1.0 - np.minimum(au["AU12"], 1.0)  # a jaw drops to a round mouth, unless it smiles
+        stretch = 0.28 * au["AU12"] + 0.3 * au["AU20"] - 0.34 * au["AU26"] * (0.2 + 0.8 * round_)
+        self.width = p["mouth_w"] * (1.0 + stretch - 0.12 * au["AU23"] - 0.08 * au["AU17"])
+        self.t = patch.u / self.width
+        self.within = np.clip(self.t, -1.15, 1.15)
+        self.squared = self.within * self.within
+        self.bow = np.maximum(1.0 - self.squared, 0.0)
+        self.bend = p["mouth_curve"] - 0.31 * au["AU12"] + 0.26 * au["AU15"]
+        centre = p["mouth_y"] + self.bend * (1.0 + p["asym_mouth"] * self.within) * (self.squared - 0.25)
+        boxy = np.minimum(0.75 * au["AU10"] + 0.85 * au["AU20"], 1.0)
+        arch = self.bow * (1.0 + np.minimum(boxy + 0.6 * au["AU26"] * round_, 1.0) * self.squared)
+        self.centre = centre - 0.09 * au["AU17"] * self.bow - 0.15 * au["AU10"] * arch
+        self.opening = 0.13 * au["AU25"] * (1.0 + 0.45 * au["AU12"]) + 0.05 * au["AU10"] + 0.4 * au["AU26"]
+        self.top = self.centre - self.opening * (0.34 - 0.16 * au["AU12"]) * arch
+        self.bottom = self.centre + self.opening * (0.66 + 0.16 * au["AU12"]) * arch
+        self.thin = (1.0 - 0.75 * au["AU23"]) * (1.0 - 0.2 * au["AU20"]) * (1.0 - 0.12 * au["AU12"])
+        dip = np.maximum(1.0 - 22.0 * self.squared, 0.0)
+        self.upper_edge = self.top - p["lip"] * self.thin * self.bow * (1.0 - 0.28 * dip) - 0.008
+        self.lower_edge = self.bottom + p["lip"] * 1.25 * self.thin * self.bow + 0.008
+
+
+def paint_chin(patch: Patch, mouth: Mouth) -> None:
+    """Shade below the lower lip, and the arc of a chin pushed up (AU17)."""
+    below = patch.v - mouth.lower_edge - 0.055
+    mark(patch.grey, soft((below * below) * 130.0) * np.maximum(1.0 - 1.8 * mouth.squared, 0.0), 0.2)
+    arc = ridge(patch.v - mouth.lower_edge - 0.12 - 0.35 * mouth.squared, 0.045)
+    mark(patch.grey, arc * np.maximum(1.0 - 1.3 * mouth.squared, 0.0), 0.42 * mouth.au["AU17"])
+
+
+def paint_mouth(patch: Patch, p: Rows, mouth: Mouth) -> None:
+    """Paint lips, opening, tongue and teeth."""
+    v, ip, au, squared, opening = patch.v, patch.ip, mouth.au, mouth.squared, mouth.opening
+    ends = np.clip((1.0 - np.abs(mouth.t)) * mouth.width * ip + 0.5, 0.0, 1.0)
+    lips = fill(mouth.upper_edge - v, ip) * fill(v - mouth.lower_edge, ip) * ends
+    glow = ridge(v - mouth.bottom - p["lip"] * 0.6, 0.05) * np.maximum(1.0 - 2.2 * squared, 0.0)
+    shade = 0.84 + 0.2 * fill(mouth.centre - v, ip) + 0.24 * glow * mouth.thin
+    blend(patch.grey, lips, p["lip_tone"] * p["skin"] * shade)
+    inside = fill(mouth.top - v, ip) * fill(v - mouth.bottom, ip) * ends * np.minimum(opening * 30.0, 1.0)
+    tongue = soft(squared * 1.6 + ((v - mouth.bottom) * (1.0 / 0.2)) ** 2)
+    blend(patch.grey, inside, 0.07 + 0.22 * tongue * np.minimum(opening * 2.5, 1.0))
     # Upper teeth fill a smile and edge an open mouth; stretched lips (AU20) show the lower ones too.
     shown = np.minimum(0.11 * au["AU12"] + 0.085 * au["AU10"] + 0.05 * au["AU20"] + 0.03, 0.16)
-    teeth = inside * fill(v - top - shown * (0.35 + 0.65 * bow), ip)
-    low = inside * fill(bottom - 0.1 * au["AU20"] * bow - v, ip) * np.minimum(au["AU20"] * 1.6, 1.0)
-    gaps = 1.0 - 0.1 * ridge(np.abs(within * 4.0 - np.floor(within * 4.0) - 0.5) - 0.5, 0.12)
-    enamel = (0.66 + 0.3 * p["skin"]) * (1.0 - 0.25 * squared) * gaps
-    blend(patch.grey, np.maximum(teeth, low), enamel)
-    closed = 1.0 - np.minimum(opening * 9.0, 1.0)
-    seam = line(v - centre, 0.05, ip) * ends
-    mark(patch.grey, seam, 0.68 * closed)
-    cx, cy = (np.abs(t) - 1.0) * width, v - p["mouth_y"] - 0.75 * bend
-    corner = soft((cx * cx + cy * cy) * 320.0)
-    mark(patch.grey, corner, 0.26)
-    return np.maximum(lips, np.maximum(inside, seam))
+    teeth = inside * fill(v - mouth.top - shown * (0.35 + 0.65 * mouth.bow), ip)
+    low = inside * fill(mouth.bottom - 0.1 * au["AU20"] * mouth.bow - v, ip)
+    low *= np.minimum(au["AU20"] * 1.6, 1.0)
+    gaps = 1.0 - 0.1 * ridge(np.abs(mouth.within * 4.0 - np.floor(mouth.within * 4.0) - 0.5) - 0.5, 0.12)
+    blend(patch.grey, np.maximum(teeth, low), (0.66 + 0.3 * p["skin"]) * (1.0 - 0.25 * squared) * gaps)
+    seam = line(v - mouth.centre, 0.05, ip) * ends
+    mark(patch.grey, seam, 0.68 * (1.0 - np.minimum(opening * 9.0, 1.0)))
+    cx, cy = (np.abs(mouth.t) - 1.0) * mouth.width, v - p["mouth_y"] - 0.75 * mouth.bend
+    mark(patch.grey, soft((cx * cx + cy * cy) * 320.0), 0.26)

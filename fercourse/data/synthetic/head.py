@@ -42,9 +42,9 @@ class Rows:
         return Rows(self._table[index])
 
 
-# A style of hair: how far it stands out above and beside the head; the face's window in it (its top, half-width,
-# squareness, whether it closes below the chin, how far a parting tilts it, how it rises to a peak); how far down
-# it reaches beside and behind the face; whether it hangs straight; waves, strands; and 1 for fabric.
+# A style of hair: how far it stands out above and beside the head; the face's window in it (its top,
+# half-width, squareness, whether it closes below the chin, how a parting tilts it, how it rises to a peak);
+# how far down it reaches beside and behind the face; whether it hangs straight; waves, strands; 1 for fabric.
 _STYLE_COLUMNS = (
     "above", "side", "top", "width", "square", "closed", "tilt", "peak", "beside", "behind", "hangs", "waves",
     "strands", "fabric",
@@ -170,14 +170,16 @@ def paint_head(canvas: Canvas, p: Rows, head: Head) -> None:
 
 
 class Hair:
-    """Hair, scarf or hat of every face: where its outside is and how it is lit, for its back and its front."""
+    """Hair, scarf or hat of every face: where its outside is and how it is lit, front and back."""
 
     def __init__(self, canvas: Canvas, p: Rows, head: Head) -> None:
         style = _STYLE_TABLE[p["style"][:, 0, 0].astype(np.intp)]
         self._style = {name: style[:, column, None, None] for column, name in enumerate(_STYLE_COLUMNS)}
         s = self._style
         # Styles that end above the cheeks leave the lower rows alone.
-        self.canvas, self.rows = canvas.band(-9.0, max(0.0, float(s["beside"].max()), float(s["behind"].max())) + 0.2)
+        self.canvas, self.rows = canvas.band(
+            -9.0, max(0.0, float(s["beside"].max()), float(s["behind"].max())) + 0.2
+        )
         u, v = self.canvas.u0, self.canvas.v0
         reach = v - HEAD_V
         hanging = np.minimum(reach, 0.0)
@@ -237,7 +239,7 @@ class Hair:
             self.canvas.grey[index] = grey
 
     def paint(self, p: Rows) -> Array:
-        """Paint the front and the shadow it throws on the face; return its coverage in ``rows`` of the canvas."""
+        """Paint the front and the shadow it throws on the face; return its coverage in ``rows``."""
         s, canvas = self._style, self.canvas
         middle = 0.25
         y = canvas.v - middle
@@ -274,7 +276,7 @@ class Hair:
 
 
 def _one(chosen: Array) -> list[Array]:
-    """Return the places where ``chosen`` holds, in a list to loop over once, or not at all if there are none."""
+    """Return the places where ``chosen`` holds, in a list to loop over once, or never if there are none."""
     index = np.flatnonzero(chosen)
     return [index] if len(index) else []
 
@@ -293,7 +295,9 @@ def paint_beard(canvas: Canvas, p: Rows, head: Head) -> None:
     lift = 0.07 * np.minimum(p["AU10"] + p["AU9"] * 0.6, 1.0) + 0.1 * p["AU12"] * (across / 0.4) ** 2
     drop = 0.1 * p["AU15"] * (across / 0.4) ** 2
     top = mouth - 0.17 - lift + drop + 0.08 * (across / 0.4) ** 2
-    moustache = fill(np.abs(v - top) - 0.066 + 0.04 * (across / 0.42) ** 2, canvas.ip) * smooth(-0.44, 0.08, -across)
+    moustache = fill(np.abs(v - top) - 0.066 + 0.04 * (across / 0.42) ** 2, canvas.ip) * smooth(
+        -0.44, 0.08, -across
+    )
     cover = np.where(kind == BEARDS.index("goatee"), np.maximum(chin, moustache), full)
     cover = np.where(kind == BEARDS.index("moustache"), moustache, cover)
     stubble = kind == BEARDS.index("stubble")
@@ -314,7 +318,9 @@ def paint_glasses(canvas: Canvas, p: Rows) -> None:
     canvas.grey += fill(rim, canvas.ip) * ridge(x + y + 0.16, 0.09) * np.float32(0.07)
     frame = line(rim, 0.045, canvas.ip)
     bridge = line(y + 0.05 - across * 0.3, 0.05, canvas.ip) * fill(across - 0.1, canvas.ip)
-    temple = line(y + 0.08, 0.06, canvas.ip) * smooth(0.76, 0.06, across) * fill(across - p["head_w"], canvas.ip)
+    temple = (
+        line(y + 0.08, 0.06, canvas.ip) * smooth(0.76, 0.06, across) * fill(across - p["head_w"], canvas.ip)
+    )
     blend(canvas.grey, np.maximum(np.maximum(frame, bridge), temple), p["frame_tone"])
 
 

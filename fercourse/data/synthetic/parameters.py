@@ -1,4 +1,4 @@
-"""Everything a drawn face depends on, as one row of numbers: who, which expression, and how it was photographed.
+"""Everything a drawn face depends on, as one row of numbers: who, which expression, how photographed.
 
 Face units: half the width of an average head is 1, u runs to the right of the picture, v downward, the origin
 between eyes and nose. An average head is 19 pixels a unit in a 48-pixel picture.
@@ -15,7 +15,20 @@ from fercourse.data.synthetic.units import ACTION_UNITS
 from fercourse.errors import FercourseError, nearest
 
 #: Hair styles and head coverings, in the order of the parameter ``style``.
-STYLES = ("bald", "cropped", "short", "fringe", "parted", "long", "bob", "tied", "curls", "headscarf", "turban", "hat")
+STYLES = (
+    "bald",
+    "cropped",
+    "short",
+    "fringe",
+    "parted",
+    "long",
+    "bob",
+    "tied",
+    "curls",
+    "headscarf",
+    "turban",
+    "hat",
+)
 _STYLE_WEIGHTS = (7, 12, 16, 8, 12, 12, 8, 7, 10, 4, 2, 2)
 #: Beards, in the order of the parameter ``beard``.
 BEARDS = ("none", "stubble", "full", "goatee", "moustache")
@@ -23,15 +36,15 @@ BEARDS = ("none", "stubble", "full", "goatee", "moustache")
 GLASSES = ("none", "round", "square")
 
 _IDENTITY = (
-    "head_w", "head_h", "taper", "square", "eye_x", "eye_y", "eye_w", "eye_h", "eye_tilt", "iris_r", "iris_tone",
-    "crease", "lashes", "brow_y", "brow_thick", "brow_slope", "brow_tone", "nose_l", "nose_w", "mouth_y", "mouth_w",
-    "lip", "lip_tone", "mouth_curve", "age", "skin", "hair", "style", "volume", "hairline", "part", "beard",
-    "glasses", "frame_tone", "cloth", "collar", "ears",
+    "head_w", "head_h", "taper", "square", "eye_x", "eye_y", "eye_w", "eye_h", "eye_tilt", "iris_r",
+    "iris_tone", "crease", "lashes", "brow_y", "brow_thick", "brow_slope", "brow_tone", "nose_l", "nose_w",
+    "mouth_y", "mouth_w", "lip", "lip_tone", "mouth_curve", "age", "skin", "hair", "style", "volume",
+    "hairline", "part", "beard", "glasses", "frame_tone", "cloth", "collar", "ears",
 )  # fmt: skip
 _PHOTOGRAPH = (
     "asym_brow", "asym_mouth", "gaze_x", "gaze_y", "yaw", "pitch", "roll", "scale", "shift_x", "shift_y",
-    "light_x", "light_y", "gain", "back_tone", "back_slope", "noise", "noise_key", "blur",
-    "occluder", "occ_x", "occ_y", "occ_turn", "occ_long", "occ_wide", "occ_tone",
+    "light_x", "light_y", "gain", "back_tone", "back_slope", "noise", "noise_key", "blur", "occluder",
+    "occ_x", "occ_y", "occ_turn", "occ_long", "occ_wide", "occ_tone",
 )  # fmt: skip
 #: Columns of a parameter table (float32, one row a face).
 PARAMETERS = (*ACTION_UNITS, *_IDENTITY, *_PHOTOGRAPH)
@@ -70,19 +83,19 @@ class Preset:
 
 PRESETS = {
     "easy": Preset(
-        intensity=(0.7, 1.0), roll=0.05, yaw=0.15, pitch=0.12, scale=0.03, shift_x=0.7, shift_y=0.6, light_x=0.12,
-        light_y=0.07, gain=0.07, noise=(0.0, 0.02), blur=(0.0, 0.3), occlusion=0.0, glasses=0.12, beard=0.2,
-        resting=0.5,
+        intensity=(0.7, 1.0), roll=0.05, yaw=0.15, pitch=0.12, scale=0.03, shift_x=0.7, shift_y=0.6,
+        light_x=0.12, light_y=0.07, gain=0.07, noise=(0.0, 0.02), blur=(0.0, 0.3), occlusion=0.0,
+        glasses=0.12, beard=0.2, resting=0.5,
     ),
     "standard": Preset(
-        intensity=(0.4, 1.0), roll=0.13, yaw=0.36, pitch=0.29, scale=0.065, shift_x=1.6, shift_y=1.3, light_x=0.2,
-        light_y=0.12, gain=0.14, noise=(0.005, 0.035), blur=(0.0, 0.65), occlusion=0.15, glasses=0.15, beard=0.3,
-        resting=1.0,
+        intensity=(0.4, 1.0), roll=0.13, yaw=0.36, pitch=0.29, scale=0.065, shift_x=1.6, shift_y=1.3,
+        light_x=0.2, light_y=0.12, gain=0.14, noise=(0.005, 0.035), blur=(0.0, 0.65), occlusion=0.15,
+        glasses=0.15, beard=0.3, resting=1.0,
     ),
     "hard": Preset(
-        intensity=(0.15, 0.8), roll=0.22, yaw=0.5, pitch=0.42, scale=0.1, shift_x=2.6, shift_y=2.2, light_x=0.34,
-        light_y=0.2, gain=0.2, noise=(0.01, 0.08), blur=(0.2, 1.1), occlusion=0.35, glasses=0.25, beard=0.4,
-        resting=1.5,
+        intensity=(0.15, 0.8), roll=0.22, yaw=0.5, pitch=0.42, scale=0.1, shift_x=2.6, shift_y=2.2,
+        light_x=0.34, light_y=0.2, gain=0.2, noise=(0.01, 0.08), blur=(0.2, 1.1), occlusion=0.35,
+        glasses=0.25, beard=0.4, resting=1.5,
     ),
 }  # fmt: skip
 
@@ -102,7 +115,9 @@ def identity(stream: Stream, preset: Preset) -> dict[str, np.ndarray]:
     s = stream
     style = s.choice("style", _STYLE_WEIGHTS)
     masculine = s.uniform("beard grows") < 0.5
-    admits = ~np.isin(style, [STYLES.index(name) for name in ("long", "bob", "tied", "headscarf")]) & masculine
+    admits = (
+        ~np.isin(style, [STYLES.index(name) for name in ("long", "bob", "tied", "headscarf")]) & masculine
+    )
     beard = np.where(
         admits & (s.uniform("bearded") < 2.0 * preset.beard), 1 + s.choice("beard", (3, 3, 2, 2)), 0
     )
@@ -176,7 +191,9 @@ def photograph(stream: Stream, preset: Preset) -> dict[str, np.ndarray]:
         "noise": s.uniform("noise", *preset.noise),
         "noise_key": s.bits("noise_key") >> np.uint64(40),  # 24 bits: exact in float32
         "blur": s.uniform("blur", *preset.blur),
-        "occluder": np.where(s.uniform("occluded") < preset.occlusion, 1 + s.choice("occluder", (1, 1, 1)), 0),
+        "occluder": np.where(
+            s.uniform("occluded") < preset.occlusion, 1 + s.choice("occluder", (1, 1, 1)), 0
+        ),
         "occ_x": s.normal("occ_x", 0.0, 0.6),
         "occ_y": s.uniform("occ_y", -0.7, 1.2),
         "occ_turn": s.uniform("occ_turn", -0.6, 0.6),

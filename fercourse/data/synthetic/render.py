@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import numpy as np
 
@@ -45,7 +46,9 @@ def _blur(grey: Array, p: head.Rows, size: int) -> Array:
     return grey
 
 
-def _paint(table: Array, size: int, without: frozenset[str], with_masks: bool) -> tuple[Array, dict[str, Array]]:
+def _paint(
+    table: Array, size: int, without: frozenset[str], with_masks: bool
+) -> tuple[Array, dict[str, Array]]:
     """Return uint8 pictures and boolean masks of the faces of one parameter table."""
     p = head.Rows.of(table)
     canvas = Canvas(p, size)
@@ -63,24 +66,7 @@ def _paint(table: Array, size: int, without: frozenset[str], with_masks: bool) -
     for index, chosen, picture, shape in _some(canvas, p, form, p.where("beard", 1, 2, 3, 4)):
         head.paint_beard(picture, chosen, shape)
         canvas.grey[index] = picture.grey
-    zero = np.zeros_like(p["scale"])
-    for side in (-1, 1):
-        patch = canvas.patch(side * p["eye_x"], p["eye_y"] - 0.17, 22, 24)
-        features.paint_socket(patch, p, side)
-        if "eyes" not in without:
-            _keep(masks, "eyes", patch, features.paint_eye(patch, p, side))
-        if "brows" not in without:
-            _keep(masks, "brows", patch, features.paint_brow(patch, p, side))
-        patch.put(patch.grey, canvas.grey)
-    patch = canvas.patch(zero, zero + 0.12, 32, 27)
-    features.paint_cheeks(patch, p)
-    if "nose" not in without:
-        _keep(masks, "nose", patch, features.paint_nose(patch, p))
-    patch.put(patch.grey, canvas.grey)
-    if "mouth" not in without:
-        patch = canvas.patch(zero, p["mouth_y"] + 0.07, 30, 25)
-        _keep(masks, "mouth", patch, features.paint_mouth(patch, p))
-        patch.put(patch.grey, canvas.grey)
+    _features(canvas, p, without, masks)
     for index, chosen, picture, _ in _some(canvas, p, form, p.where("glasses", 1, 2)):
         head.paint_glasses(picture, chosen)
         canvas.grey[index] = picture.grey
@@ -102,10 +88,34 @@ def _paint(table: Array, size: int, without: frozenset[str], with_masks: bool) -
     return np.rint(grey, out=grey).astype(np.uint8), masks
 
 
-def _keep(masks: dict[str, Array], part: str, patch: Patch, cover: Array) -> None:
-    """Add where a part was painted to its mask, if masks are wanted."""
-    if part in masks:
-        patch.put_mask(cover > 0, masks[part])
+def _features(canvas: Canvas, p: head.Rows, without: frozenset[str], masks: dict[str, Array]) -> None:
+    """Paint eyes, brows, nose and mouth, each on the patch of pixels it can reach."""
+
+    def paint(part: str, patch: Patch, stroke: Callable[..., None], *more: Any) -> None:
+        if part in without:
+            return
+        before = patch.grey.copy() if masks else patch.grey
+        stroke(patch, p, *more)
+        if masks:
+            patch.put_mask(before != patch.grey, masks[part])
+
+    for side in (-1, 1):
+        patch = canvas.patch(side * p["eye_x"], p["eye_y"] - 0.17, 22, 24)
+        features.paint_socket(patch, p, side)
+        paint("eyes", patch, features.paint_eye, side)
+        paint("brows", patch, features.paint_brow, side)
+        patch.put(patch.grey, canvas.grey)
+    middle = np.zeros_like(p["scale"])
+    patch = canvas.patch(middle, middle + 0.12, 32, 27)
+    features.paint_cheeks(patch, p)
+    paint("nose", patch, features.paint_nose)
+    features.paint_furrows(patch, p)
+    patch.put(patch.grey, canvas.grey)
+    patch = canvas.patch(middle, p["mouth_y"] + 0.07, 30, 25)
+    mouth = features.Mouth(patch, p)
+    features.paint_chin(patch, mouth)
+    paint("mouth", patch, features.paint_mouth, mouth)
+    patch.put(patch.grey, canvas.grey)
 
 
 def _some(
@@ -117,7 +127,12 @@ def _some(
 
 
 def draw(
-    parameters: Array, *, size: int = 48, without: tuple[str, ...] = (), masks: bool = False, threads: int | None = None
+    parameters: Array,
+    *,
+    size: int = 48,
+    without: tuple[str, ...] = (),
+    masks: bool = False,
+    threads: int | None = None,
 ) -> Array | tuple[Array, dict[str, Array]]:
     """Draw the faces of a parameter table.
 
@@ -143,7 +158,9 @@ def draw(
         raise FercourseError(f"Faces are drawn at 16 to 1024 pixels, not {size}.")
     unknown = set(without) - set(PARTS[:-1])
     if unknown:
-        raise FercourseError(f"No part {sorted(unknown)[0]!r} to leave out; choose from {', '.join(PARTS[:-1])}.")
+        raise FercourseError(
+            f"No part {sorted(unknown)[0]!r} to leave out; choose from {', '.join(PARTS[:-1])}."
+        )
     # glibc keeps freed memory for reuse up to the size of the largest block freed so far; without this the
     # painters' short-lived arrays go back to the system and come again page by page, which doubles the time.
     largest = np.empty(2**24, dtype=np.uint8)

@@ -1,7 +1,7 @@
 """Facial action units, and which of them make an expression.
 
 Units are those of the Facial Action Coding System (Ekman and Friesen 1978); the combinations follow EMFACS
-(Friesen and Ekman 1983), adjusted until 48 pixels show them. Intensities run from 0 (at rest) to 1 (strongest).
+(Friesen and Ekman 1983), adjusted until 48 pixels show them. Intensities run from 0 (at rest) to 1.
 """
 
 from __future__ import annotations
