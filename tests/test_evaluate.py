@@ -63,6 +63,13 @@ def guesses(labels: np.ndarray, accuracy: float, seed: int) -> np.ndarray:
 # metrics
 
 
+def test_there_are_as_many_classes_as_emotions():
+    from fercourse.data.faces import EMOTIONS
+    from fercourse.evaluate.metrics import NUM_CLASSES
+
+    assert len(EMOTIONS) == NUM_CLASSES
+
+
 def test_metrics_agree_with_torchmetrics(labels, logits):
     from torchmetrics.functional import classification as tm
 

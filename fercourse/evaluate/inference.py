@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fercourse.data.faces import EMOTIONS
 from fercourse.errors import FercourseError
+from fercourse.evaluate.metrics import NUM_CLASSES
 
 if TYPE_CHECKING:
     import torch
@@ -58,8 +58,8 @@ def predict(
         for start in tqdm(starts, desc="predict", unit="batch", disable=not progress, leave=False):
             batch = to_float(faces[start : start + batch_size].to(device))
             logits = model(batch).float()
-            if logits.shape != (len(batch), len(EMOTIONS)):
-                expected = (len(batch), len(EMOTIONS))
+            if logits.shape != (len(batch), NUM_CLASSES):
+                expected = (len(batch), NUM_CLASSES)
                 raise FercourseError(f"The model returned {tuple(logits.shape)}; expected logits {expected}.")
             if flip_average:
                 mirrored = model(batch.flip(-1)).float()
