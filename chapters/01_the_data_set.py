@@ -41,7 +41,11 @@ import pandas as pd
 
 from fercourse import plots, records
 from fercourse.data import EMOTIONS
-from fercourse.data.synthetic import draw_faces, emotion_units, synthetic_faces
+from fercourse.data.synthetic import (
+    draw_faces,
+    emotion_units,
+    synthetic_faces,
+)
 from fercourse.evaluate import bootstrap_interval
 
 plots.use_style()
@@ -83,7 +87,9 @@ counts
 
 # %%
 total = counts["all"].sum()
-sizes = {split: int(counts[split].sum()) for split in ("train", "val", "test")}
+sizes = {
+    split: int(counts[split].sum()) for split in ("train", "val", "test")
+}
 print(
     f"{total:,} images: "
     + ", ".join(f"{n:,} {split}" for split, n in sizes.items())
@@ -106,8 +112,8 @@ plt.show()
 
 # %%
 right = counts["test"] / sizes["test"]
-print(f"Always answering 'happy': {right['happy']:.1%} of the test images right.")
-print(f"Perfect, but never saying 'disgust': {1 - right['disgust']:.1%} right.")
+print(f"Always answering 'happy': {right['happy']:.1%} right.")
+print(f"Perfect but for 'disgust': {1 - right['disgust']:.1%} right.")
 
 # %% [markdown]
 # ## What 48 x 48 pixels look like
@@ -157,7 +163,9 @@ brightness.map("{:.1f}".format)
 # %% mystnb={"image": {"alt": "The seven average faces minus the overall average, red for brighter and blue for darker. Surprise has a deep dark patch at the open mouth, happy a bright mouth between dark folds in the cheeks, sad a dark spot above the nose, neutral a bright ring around the mouth; fear and angry show only faint traces."}}
 shapes = means - means.mean(axis=(1, 2), keepdims=True)
 common = np.average(shapes, axis=0, weights=counts["train"])
-plots.faces(shapes - common, titles=EMOTIONS, columns=4, size=1.5, signed=True)
+plots.faces(
+    shapes - common, titles=EMOTIONS, columns=4, size=1.5, signed=True
+)
 plt.show()
 
 # %% [markdown]
@@ -174,11 +182,14 @@ plt.show()
 
 # %%
 pixels = audit["pixels"]["train"]
-print(f"Training pixels / 255: mean {pixels['mean']:.4f}, sd {pixels['std']:.4f}")
+print("Training pixels, divided by 255:")
+print(f"mean {pixels['mean']:.4f}, standard deviation {pixels['std']:.4f}")
 
 # %% mystnb={"image": {"alt": "Histogram of the grey values of all training pixels. It is broad and flat, with a thin spike at black and another at white."}}
 plots.histogram(
-    {"train": aggregates["histograms"][0]}, np.arange(257), label="grey value"
+    {"train": aggregates["histograms"][0]},
+    np.arange(257),
+    label="grey value",
 )
 plt.show()
 
@@ -187,7 +198,9 @@ plt.show()
 # its photograph. A few images hold nothing but such a border:
 
 # %%
-print(f"{sum(audit['constant'].values())} images are (nearly) one grey value.")
+print(
+    f"{sum(audit['constant'].values())} images are (nearly) one grey value."
+)
 
 # %% [markdown]
 # They have labels like all others. No network can get them right but by luck.
@@ -200,12 +213,11 @@ print(f"{sum(audit['constant'].values())} images are (nearly) one grey value.")
 
 # %%
 twins = audit["duplicates"]
-print(f"{twins['distinct']:,} distinct images, {twins['surplus']:,} copies of them")
+print(f"{twins['distinct']:,} distinct images, {twins['surplus']:,} copies")
 print(f"{twins['groups']:,} pictures stand more than once in the file,")
 print(f"{twins['groups_across_splits']} of them in more than one split.")
-print(
-    f"Also in train: {twins['test_in_train']} test, {twins['val_in_train']} val images."
-)
+print(f"Test images that stand in train too: {twins['test_in_train']}")
+print(f"Val images that stand in train too: {twins['val_in_train']}")
 
 # %% [markdown]
 # And those are the exact copies only; the same photograph cut or compressed a little differently is not counted.
@@ -229,7 +241,7 @@ leaked = round(share * len(test_y))
 
 
 def memoriser(extra: int) -> float:
-    """Accuracy on test with the first ``extra`` test images in train too."""
+    """Accuracy with the first ``extra`` test images in train too."""
     nearest = KNeighborsClassifier(n_neighbors=1)
     nearest.fit(
         np.concatenate([train_x, test_x[:extra]]),
@@ -240,7 +252,9 @@ def memoriser(extra: int) -> float:
 
 clean, with_leak = memoriser(0), memoriser(leaked)
 print(f"nearest neighbour on drawn faces: {clean:.1%}")
-print(f"with {leaked} of {len(test_y)} test images in train: {with_leak:.1%}")
+print(
+    f"with {leaked} of {len(test_y)} test images in train: {with_leak:.1%}"
+)
 
 # %% [markdown]
 # All of that gain is memory: the memoriser has learned nothing about faces. A strong network gains less, since it has
@@ -256,8 +270,9 @@ print(f"with {leaked} of {len(test_y)} test images in train: {with_leak:.1%}")
 # Copies also show how firm the labels are. Where the same pixels were labelled twice, did both labels agree?
 
 # %%
-print(f"{twins['conflicting_labels']} of {twins['groups']:,} repeated pictures")
-print("carry more than one label.")
+firm = twins["groups"] - twins["conflicting_labels"]
+print(f"{firm:,} of {twins['groups']:,} repeated pictures carry one label,")
+print(f"{twins['conflicting_labels']} more than one.")
 
 # %% [markdown]
 # The sharper test came three years later. For **FER+** ([Barsoum et al., 2016](https://arxiv.org/abs/1608.01041)), ten
@@ -265,11 +280,15 @@ print("carry more than one label.")
 
 # %%
 plus = audit["ferplus"]
-print(f"{plus['images']:,} images with votes; the label is the most frequent vote")
-print(f"for {plus['agreement']:.1%} of them.")
+print(f"{plus['images']:,} images have votes for one of the seven classes.")
+print(
+    f"The label is the most frequent vote for {plus['agreement']:.1%} of them."
+)
 
 # %%
-agrees = pd.Series(plus["by_class"], name="label agrees with FER+").sort_values()
+agrees = pd.Series(
+    plus["by_class"], name="label agrees with FER+"
+).sort_values()
 agrees.map("{:.0%}".format).to_frame()
 
 # %% [markdown]
@@ -316,12 +335,10 @@ print(audit["verdict"])
 
 # %%
 n = sizes["test"]
+print(f"On {n:,} images:")
 for p in (0.60, 0.70, 0.73):
     error = 100 * np.sqrt(p * (1 - p) / n)
-    print(
-        f"accuracy {p:.0%} on {n:,} images: standard error {error:.2f} points,",
-        end=" ",
-    )
+    print(f"accuracy {p:.0%}: standard error {error:.2f} points,", end=" ")
     print(f"95% interval ±{1.96 * error:.1f}")
 
 # %% [markdown]
@@ -364,7 +381,9 @@ plt.show()
 
 
 # %% tags=["hide-input"] mystnb={"code_prompt_show": "Show the code of this table", "code_prompt_hide": "Hide the code"}
-reported = [record for record in records.load_records() if record.has("test")]
+reported = [
+    record for record in records.load_records() if record.has("test")
+]
 rows = []
 for entry in records.final_entries():
     name = f"{entry['model']} ({entry['recipe']})"
@@ -375,7 +394,9 @@ for entry in records.final_entries():
     ]
     for record in matching:
         val, test = record.metrics("val"), record.metrics("test")
-        low, high = bootstrap_interval(record.labels("test"), record.preds("test"))
+        low, high = bootstrap_interval(
+            record.labels("test"), record.preds("test")
+        )
         rows.append(
             {
                 "network": name,
@@ -383,7 +404,7 @@ for entry in records.final_entries():
                 "val": f"{val['accuracy']:.1%}",
                 "test": f"{test['accuracy']:.1%}",
                 "95% interval": f"{low:.1%} to {high:.1%}",
-                "test without twins": f"{test['accuracy_without_twins']:.1%}",
+                "without twins": f"{test['accuracy_without_twins']:.1%}",
                 "balanced": f"{test['balanced_accuracy']:.1%}",
                 "epochs": len(record.history["epoch"]),
                 "minutes": f"{record.history['seconds'].sum() / 60:.0f}",
@@ -402,7 +423,9 @@ pd.DataFrame(rows).set_index("network").fillna("")
 
 # %% mystnb={"image": {"alt": "Confusion matrix of the better small network on the test split, in per cent of each label; the numbers are in the cells, the rows are the labels, the columns the predictions."}}
 if reported:
-    best = max(reported, key=lambda record: record.metrics("val")["accuracy"])
+    best = max(
+        reported, key=lambda record: record.metrics("val")["accuracy"]
+    )
     confusion = np.array(best.metrics("test")["confusion"])
     plots.matrix(confusion)
     plt.show()
@@ -417,7 +440,9 @@ if reported:
     for _ in range(3):
         row, column = np.unravel_index(wrong.argmax(), wrong.shape)
         share = f"{wrong[row, column]:.0%} of the images labelled"
-        print(f"{share} {EMOTIONS[row]!r} are taken for {EMOTIONS[column]!r}.")
+        print(
+            f"{share} {EMOTIONS[row]!r} are taken for {EMOTIONS[column]!r}."
+        )
         wrong[row, column] = 0
 else:
     print("pending: no record yet")
@@ -450,7 +475,8 @@ else:
 # %% tags=["hide-cell"] cellView="form" jupyter={"source_hidden": true} mystnb={"code_prompt_show": "Show the solution", "code_prompt_hide": "Hide the solution"}
 # @title Solution
 p, q = (counts[split] / counts[split].sum() for split in ("train", "test"))
-print(f"(a) always {p.idxmax()!r}: {q[p.idxmax()]:.1%}, balanced {1 / len(p):.1%}")
+print(f"(a) always {p.idxmax()!r}: {q[p.idxmax()]:.1%}", end=", ")
+print(f"balanced accuracy {1 / len(p):.1%}")
 print(f"(b) at random: {(p * q).sum():.1%}")
 
 # %% [markdown]
@@ -496,7 +522,10 @@ print(f"One disgust weighs as much as {weights[1] / weights[3]:.1f} happy.")
 rng = np.random.default_rng(7)
 part_a = faces.train.images[:600]
 part_b = np.concatenate(
-    [faces.test.images[:150], part_a[rng.permutation(600)[: rng.integers(20, 60)]]]
+    [
+        faces.test.images[:150],
+        part_a[rng.permutation(600)[: rng.integers(20, 60)]],
+    ]
 )
 part_b = part_b[rng.permutation(len(part_b))]
 
@@ -515,7 +544,9 @@ def count_twins(a: np.ndarray, b: np.ndarray) -> int:
 
 
 assert count_twins(part_a, part_b) == len(part_b) - 150
-print(f"{count_twins(part_a, part_b)} of the {len(part_b)} images are copies.")
+print(
+    f"{count_twins(part_a, part_b)} of the {len(part_b)} images are copies."
+)
 
 # %% [markdown]
 # ### 4. Put the folders right
@@ -542,7 +573,11 @@ def split_of(name: str) -> str:
 def split_of(name: str) -> str:
     """Return 'train', 'val' or 'test'."""
     prefix = Path(name).name.split("_")[0]
-    splits = {"Training": "train", "PublicTest": "val", "PrivateTest": "test"}
+    splits = {
+        "Training": "train",
+        "PublicTest": "val",
+        "PrivateTest": "test",
+    }
     if prefix not in splits:
         raise ValueError(
             f"{name}: the name begins with none of {', '.join(splits)}"
@@ -575,9 +610,7 @@ for name in names:
 # @title Solution
 a, b = 0.69, 0.70
 needed = (a * (1 - a) + b * (1 - b)) * (2 / (b - a)) ** 2
-print(
-    f"{needed:,.0f} images each, {needed / n:.1f} times the test split of FER-2013"
-)
+print(f"{needed:,.0f} images each: {needed / n:.1f} times the test split")
 
 # %% [markdown]
 # ## What to take along

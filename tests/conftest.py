@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-# Read by tqdm when it is imported, here and in the kernels that run the notebooks. (MPLBACKEND must not be set:
-# the kernels choose their own, which keeps a figure as the output of its cell.)
+# Read by tqdm when it is imported, here and in the kernels of notebooks. MPLBACKEND must not be set: the
+# kernels choose their own, which keeps a figure as the output of its cell.
 os.environ["TQDM_DISABLE"] = "1"
 os.environ.pop("MPLBACKEND", None)
 # A user's own data set or cache must not change what a test sees.

@@ -23,8 +23,8 @@ WIDTHS = (1280, 360)
 def built(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("book")
     done = subprocess.run(
-        [str(Path(sys.executable).with_name("jupyter-book")), "build", ".", "-W", "-n", "--keep-going", "--quiet",
-         "--path-output", str(folder)],
+        [str(Path(sys.executable).with_name("jupyter-book")), "build", ".", "-W", "-n", "--keep-going",
+         "--quiet", "--path-output", str(folder)],
         cwd=root, capture_output=True, text=True, check=False,
     )  # fmt: skip
     html = folder / "_build" / "html"
