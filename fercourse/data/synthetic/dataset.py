@@ -76,8 +76,8 @@ def synthetic_faces(
         `Faces` of layout 'synthetic'. The ``truth`` of each split holds ``units`` (float32 (N, 15), columns
         `ACTION_UNITS`, 1 is full intensity), ``intensity`` of the expression (0 for neutral), ``yaw``,
         ``pitch`` and ``roll`` in radians (yaw and pitch are those of a stylised head), ``clean_label``
-        (int64), ``corrupted`` (bool) and ``parameters`` (float32, columns `PARAMETERS`), from which `masks` and `draw`
-        make the masks of each part and the picture at any size.
+        (int64), ``corrupted`` (bool) and ``parameters`` (float32, columns `PARAMETERS`), from which `masks`
+        and `draw` make the masks of each part and the picture at any size.
 
     Raises:
         FercourseError: unknown preset, sizes that are not three whole numbers, a noise outside 0 to 1.
