@@ -86,8 +86,8 @@ class Audit:
         lines += [
             f"{'Duplicates':<14} {found['distinct']:,} distinct images; {found['groups']:,} groups of equal "
             f"ones hold {found['surplus']:,} surplus copies",
-            f"{'':<14} {found['groups_across_splits']:,} groups cross splits: {found['test_in_train']:,} test "
-            f"and {found['val_in_train']:,} val images also stand in train",
+            f"{'':<14} {found['groups_across_splits']:,} groups cross splits: {found['test_in_train']:,} "
+            f"test and {found['val_in_train']:,} val images also stand in train",
             f"{'':<14} {found['conflicting_labels']:,} groups carry more than one label",
             f"{'Constant':<14} {sum(self.constant.values()):,} images are (nearly) constant",
         ]
@@ -151,7 +151,7 @@ def audit(
 
 def image_digests(images: np.ndarray) -> np.ndarray:
     """A 64-bit hash of each image's pixels (BLAKE2b): uint8 (N, 48, 48) to uint64 (N,)."""
-    flat = np.ascontiguousarray(images).reshape(len(images), -1)
+    flat = np.ascontiguousarray(images).reshape(len(images), 48 * 48)
     joined = b"".join(hashlib.blake2b(image.data, digest_size=8).digest() for image in flat)
     return np.frombuffer(joined, "<u8")
 

@@ -18,7 +18,7 @@ import numpy as np
 from tqdm import tqdm
 
 from fercourse.data.faces import EMOTIONS, SPLITS, Faces, FaceSet
-from fercourse.data.hashes import OFFICIAL_SIZES, assign_rows, match, official
+from fercourse.data.hashes import OFFICIAL_SIZES, VAL_OR_TEST, assign_rows, match, official
 from fercourse.errors import FercourseError
 
 #: Other names under which copies keep the seven classes.
@@ -195,7 +195,8 @@ def _sort(
             splits[given < 0] = SPLITS.index("train")
             how = "folders alone"
     matched = match(images)
-    rows = assign_rows(matched, labels, np.where(named >= 0, named, splits), hints)
+    wanted = np.where(named >= 0, named, np.where(mixed & (how == "folders alone"), VAL_OR_TEST, splits))
+    rows = assign_rows(matched, labels, wanted, hints)
     if how == "folders alone":
         known = open_ & (rows >= 0)
         share = known.sum() / open_.sum()

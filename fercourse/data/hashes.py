@@ -33,6 +33,8 @@ STEPS = np.array([0.25, 2, 2, 2, 1, 1, 0.5, 0.5])
 NOISE = np.array([0.2, 2.5, 2.5, 2.5, 5, 5, 6, 6])
 #: Signatures further apart than this many `NOISE` have nothing to do with each other.
 REACH = 11.0
+#: The split code of an image of which only this is known.
+VAL_OR_TEST = -2
 
 
 @dataclass(frozen=True, eq=False)
@@ -91,7 +93,7 @@ def official() -> Official:
 def signatures(images: np.ndarray, projections: np.ndarray | None = None) -> np.ndarray:
     """Eight bytes an image that change little when its pixels do: uint8 (N, 48, 48) to uint8 (N, 8)."""
     planes = _weights() if projections is None else projections
-    flat = images.reshape(len(images), -1)
+    flat = images.reshape(len(images), 48 * 48)
     out = np.empty((len(flat), 8), np.uint8)
     for start in range(0, len(flat), 2048):
         # Sums stay below 2**24, so that float32 holds them exactly, in whatever order they are added.
@@ -102,7 +104,7 @@ def signatures(images: np.ndarray, projections: np.ndarray | None = None) -> np.
 
 def checksums(images: np.ndarray) -> np.ndarray:
     """The low 16 bits of each image's CRC-32: uint8 (N, 48, 48) to uint16 (N,)."""
-    flat = np.ascontiguousarray(images).reshape(len(images), -1)
+    flat = np.ascontiguousarray(images).reshape(len(images), 48 * 48)
     return np.fromiter((zlib.crc32(image.data) & 0xFFFF for image in flat), np.uint16, len(flat))
 
 
@@ -158,7 +160,8 @@ def assign_rows(
 
     Args:
         found: what `match` says of the images.
-        labels, splits, hints: int64 (N,); split codes and hints are -1 where not known.
+        labels, splits, hints: int64 (N,); split codes and hints are -1 where not known, and a split may be
+            `VAL_OR_TEST` where a copy mixes the two.
     """
     table = official()
     order = np.argsort(table.groups, kind="stable")
@@ -190,8 +193,9 @@ def assign_rows(
             if rule == "hint":
                 free = free[free == (-1 if hints is None else hints[image])]
             if rule == "label and split":
-                free = free[table.splits[free] == splits[image]]
-            if rule in ("label and split", "label"):
+                mine = table.splits[free]
+                free = free[mine > 0 if splits[image] == VAL_OR_TEST else mine == splits[image]]
+            if rule in ("label and split", "label") and labels[image] >= 0:
                 free = free[table.labels[free] == labels[image]]
             if len(free):
                 rows[image] = free[0]

@@ -87,7 +87,7 @@ def find_source(source: str | os.PathLike[str]) -> Found:
     """
     path = Path(source).expanduser()
     if not path.exists():
-        known = nearest(str(source), SYNTHETIC)
+        known = nearest(path.name, SYNTHETIC)
         raise FercourseError(
             f"There is no file or folder {path}{known}; name a fer2013.csv, a folder or .zip of the data, "
             "or 'synthetic'."

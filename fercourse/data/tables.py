@@ -61,8 +61,9 @@ def read_pair(train: str | os.PathLike[str], test: str | os.PathLike[str]) -> Fa
             f"{UNLABELLED}, and nothing can be evaluated on them."
         )
     found = hashes.match(second.images)
-    hints = len(first.labels) + np.arange(len(second.labels))
-    rows = hashes.assign_rows(found, second.labels, np.full(len(second.labels), -1), hints)
+    # Twins within the file are told apart by the official order.
+    hints = np.flatnonzero(table.splits > 0)[0] + np.arange(len(second.labels))
+    rows = hashes.assign_rows(found, second.labels, np.full(len(second.labels), hashes.VAL_OR_TEST), hints)
     usage = np.where(rows >= 0, table.splits[rows], 2).astype(np.int8)
     how = "table of image hashes" if (usage == 1).any() else "none"
     if how == "none":
