@@ -157,15 +157,19 @@ def train(
         typer.echo(
             f"{faces.source}: {len(faces.train):,} training and {len(faces.val):,} val images.", err=True
         )
-    _, result = train_run(
-        config,
-        faces,
-        out,
-        resume=resume,
-        device=device,
-        progress=not quiet,
-        tensorboard=tensorboard,
-    )
+    try:
+        _, result = train_run(
+            config,
+            faces,
+            out,
+            resume=resume,
+            device=device,
+            progress=not quiet,
+            tensorboard=tensorboard,
+        )
+    except KeyboardInterrupt as error:
+        typer.echo("Stopped. The state is saved: the same command with --resume goes on.", err=True)
+        raise typer.Exit(130) from error
     best = result.history[result.best_epoch - 1] if result.best_epoch else {}
     if as_json:
         _print_json({"out": str(out), "best_epoch": result.best_epoch, "history": result.history})
@@ -299,7 +303,7 @@ def _comparison(a: str, b: str, split: str, result: Mapping[str, Any]) -> str:
             f"  A  {a}: {_percent(result['accuracy_a'])}",
             f"  B  {b}: {_percent(result['accuracy_b'])}",
             f"  B - A: {100 * result['difference']:+.2f} points, 95 % interval {low:+.2f} to {high:+.2f}",
-            f"  they disagree on {result['disagreements']:,} images, McNemar's p = {result['p_mcnemar']:.3g}:",
+            f"  they disagree on {result['disagreements']:,} images; p = {result['p_mcnemar']:.3g}:",
             f"  {verdict} (for one seed each)",
         ]
     )
@@ -312,9 +316,6 @@ def main(arguments: list[str] | None = None) -> None:
     except FercourseError as error:
         typer.echo(f"fercourse: {error}", err=True)
         sys.exit(1)
-    except KeyboardInterrupt:
-        typer.echo("\nStopped; the state is saved: the same command with --resume goes on.", err=True)
-        sys.exit(130)
     except BrokenPipeError:
         # The reader (head, less) has seen enough; Python would complain again when it flushes at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -161,9 +161,15 @@ def load_state(folder: Path, identity: dict[str, Any], parts: Parts, device: tor
         return {name[len(prefix) :]: tensor for name, tensor in tensors.items() if name.startswith(prefix)}
 
     parts.model.load_state_dict(group("model/"))
+    parameters = [p for each in parts.optimizer.param_groups for p in each["params"]]
     moments: dict[int, dict[str, torch.Tensor]] = {}
     for name, tensor in group("optimizer/").items():
         index, key = name.split("/")
+        like = parameters[int(index)]
+        if tensor.shape == like.shape:
+            # The fused kernels walk through memory side by side: moments must lie as their weights do,
+            # channels last or not, or each weight would get another one's moments.
+            tensor = torch.empty_like(like, dtype=tensor.dtype).copy_(tensor)
         moments.setdefault(int(index), {})[key] = tensor
     parts.optimizer.load_state_dict({"state": moments, "param_groups": facts["groups"]})
     parts.scheduler.load_state_dict(facts["scheduler"])
