@@ -66,7 +66,7 @@ class FaceSet:
 
     @property
     def counts(self) -> np.ndarray:
-        """Images a class, int64 of shape (7,), in the order of `EMOTIONS`; unlabelled ones are not counted."""
+        """Images a class, int64 of shape (7,), in the order of `EMOTIONS`, the unlabelled left out."""
         return np.bincount(self.labels[self.labels >= 0], minlength=len(EMOTIONS))
 
     def subset(self, index: np.ndarray | slice) -> FaceSet:
