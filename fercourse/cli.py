@@ -6,13 +6,13 @@ import contextlib
 import json
 import os
 import sys
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from fercourse.errors import FercourseError
+from fercourse.reports import comparison, measured, networks, percent
 
 app = typer.Typer(
     help="Facial expression recognition on FER-2013: look at the data, train, measure, compare.\n\n"
@@ -39,18 +39,6 @@ Quiet = Annotated[bool, typer.Option("--quiet", help="No progress bars.")]
 
 def _print_json(value: Any) -> None:
     typer.echo(json.dumps(value, indent=2))
-
-
-def _percent(value: float) -> str:
-    return f"{100 * value:.2f} %"
-
-
-def _columns(rows: list[list[str]]) -> str:
-    """Return rows as left-aligned text columns."""
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    return "\n".join(
-        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows
-    )
 
 
 @app.command()
@@ -84,18 +72,7 @@ def models(as_json: Json = False) -> None:
     if as_json:
         _print_json(table)
         return
-    rows = [["name", "parameters", "paper", "MMACs", "input", "stem"]]
-    for row in table:
-        paper = "-" if row["paper_params"] is None else f"{row['paper_params'] / 1e6:.1f} M"
-        size = row["input_size"]
-        shape = "x".join(map(str, size)) if isinstance(size, (list, tuple)) else str(size)
-        rows.append(
-            [row["name"], f"{row['params']:,}", paper, f"{row['mmacs']:,.0f}", shape, str(row["stem"])]
-        )
-    typer.echo(_columns(rows))
-    for row in table:
-        if row.get("note"):
-            typer.echo(f"\n{row['name']}: {row['note']}")
+    typer.echo(networks(table))
 
 
 def _changes(settings: list[str]) -> dict[str, Any]:
@@ -176,7 +153,7 @@ def train(
     elif best:
         typer.echo(
             f"Best epoch {result.best_epoch} of {len(result.history)}: val accuracy "
-            f"{_percent(best['val_accuracy'])}, after {result.seconds:.0f} s on {result.device}. "
+            f"{percent(best['val_accuracy'])}, after {result.seconds:.0f} s on {result.device}. "
             f"Measure it with: fercourse evaluate {out}" + (f" --data {data}" if data else "")
         )
     else:
@@ -191,6 +168,10 @@ def evaluate(
     flip_average: Annotated[
         bool, typer.Option("--flip-average", help="Average each image's prediction with its mirror image's.")
     ] = False,
+    timing: Annotated[
+        bool,
+        typer.Option("--time", help="Also time the network over each split, one by one and 64 at a time."),
+    ] = False,
     record: Annotated[
         bool, typer.Option("--record", help="Write the run's record into the results folder (once).")
     ] = False,
@@ -202,10 +183,11 @@ def evaluate(
 
     Opens val unless told otherwise. Open test once, at the very end: every choice belongs on val.
     """
-    from fercourse.data import EMOTIONS, load_faces
+    from fercourse.data import load_faces
     from fercourse.data.faces import SPLITS
     from fercourse.errors import nearest
-    from fercourse.runs import evaluate_run, make_record
+    from fercourse.evaluate import bootstrap_interval, time_inference
+    from fercourse.runs import evaluate_run, load_best, make_record
 
     splits = tuple(split or ("val",))
     for name in splits:
@@ -223,90 +205,74 @@ def evaluate(
                 f"{config['model']} by recipe {config['recipe']} (as configured) is not listed in "
                 "results/final.yml: list it there before its test predictions are recorded, or record val."
             )
-    results = evaluate_run(
-        run, load_faces(data), splits, device=device, flip_average=flip_average, progress=not quiet
-    )
+    faces = load_faces(data)
+    results = evaluate_run(run, faces, splits, device=device, flip_average=flip_average, progress=not quiet)
     written = None
     if record:
         from fercourse.records import write_record
 
         written = write_record(make_record(run, results))
-    for values in results.values():
-        del values["logits"]
+    for name, values in results.items():
+        preds = values.pop("logits").argmax(1)
+        values["accuracy_interval"] = bootstrap_interval(faces[name].labels, preds)
+        if timing:
+            values["time"] = time_inference(load_best(run)[0], faces[name].images, device=device)
     if as_json:
         _print_json(results)
         return
     for name, values in results.items():
-        typer.echo(_report(name, values, EMOTIONS))
+        typer.echo(measured(name, values))
     if written:
         typer.echo(f"Record written: {written}")
 
 
-def _report(split: str, values: Mapping[str, Any], emotions: tuple[str, ...]) -> str:
-    lines = [
-        f"{split}: {values['n']:,} images",
-        f"  accuracy           {_percent(values['accuracy'])}",
-    ]
-    if values.get("accuracy_without_twins") is not None:
-        lines.append(
-            f"  ... without twins  {_percent(values['accuracy_without_twins'])} "
-            f"({values['n_without_twins']:,} images that stand in no other split)"
-        )
-    lines += [
-        f"  balanced accuracy  {_percent(values['balanced_accuracy'])}",
-        f"  macro-F1           {_percent(values['macro_f1'])}",
-        f"  calibration error  {_percent(values['ece'])}",
-        f"  neg. log-likelihood {values['nll']:.4f}",
-        "",
-    ]
-    rows = [["label \\ predicted", *emotions, "recall"]]
-    for emotion, counts, recall in zip(
-        emotions, values["confusion"], values["per_class_recall"], strict=True
-    ):
-        shown = "-" if recall is None or recall != recall else _percent(recall)
-        rows.append([emotion, *map(str, counts), shown])
-    return "\n".join(lines) + _columns(rows) + "\n"
-
-
 @app.command()
 def compare(
-    a: Annotated[str, typer.Argument(help="A record: its name or file.")],
-    b: Annotated[str, typer.Argument(help="Another record, on the same data.")],
+    a: Annotated[str, typer.Argument(help="A record (name or file), or a folder that train wrote.")],
+    b: Annotated[str, typer.Argument(help="Another one, of the same data.")],
     split: Annotated[str, typer.Option(help="val or test.")] = "val",
+    data: Data = None,
     as_json: Json = False,
 ) -> None:
-    """Test whether two recorded networks differ: McNemar's test and a paired bootstrap over the images."""
+    """Test whether two networks differ: McNemar's test and a paired bootstrap over the same images.
+
+    Records bring their predictions along; folders are evaluated on --data.
+    """
     from fercourse.evaluate import compare as compare_predictions
-    from fercourse.records import read_record
 
     if split not in ("val", "test"):
-        raise FercourseError(f"Split {split!r} is not in records; expected val or test.")
-    first, second = read_record(a), read_record(b)
-    if first.data["data"]["fingerprint"] != second.data["data"]["fingerprint"]:
-        raise FercourseError(f"{first.name} and {second.name} are of different data: nothing to compare.")
-    result = compare_predictions(first.labels(split), first.preds(split), second.preds(split))
+        raise FercourseError(f"Split {split!r} cannot be compared; expected val or test.")
+    first, second = (_predictions(name, split, data) for name in (a, b))
+    if first["fingerprint"] != second["fingerprint"]:
+        raise FercourseError(
+            f"{first['name']} and {second['name']} are of different data: nothing to compare."
+        )
+    result = compare_predictions(first["labels"], first["preds"], second["preds"])
     if as_json:
-        _print_json({"a": first.name, "b": second.name, "split": split, **result})
-        return
-    marks = {
-        record.name: f" ({record.qualifiers})" if record.qualifiers else "" for record in (first, second)
+        _print_json({"a": first["name"], "b": second["name"], "split": split, **result})
+    else:
+        typer.echo(comparison(first["name"], second["name"], split, result))
+
+
+def _predictions(source: str, split: str, data: str | None) -> dict[str, Any]:
+    """Return name, fingerprint, labels and preds of a run folder (evaluated now) or of a record."""
+    if Path(source).is_dir():
+        from fercourse.data import load_faces
+        from fercourse.runs import evaluate_run
+
+        faces = load_faces(data)
+        preds = evaluate_run(source, faces, (split,))[split]["logits"].argmax(1)
+        labels = faces[split].labels
+        return {"name": source, "fingerprint": faces.fingerprint, "labels": labels, "preds": preds}
+    from fercourse.records import read_record
+
+    record = read_record(source)
+    return {
+        "name": f"{record.name} ({record.qualifiers})" if record.qualifiers else record.name,
+        "fingerprint": record.data["data"]["fingerprint"],
+        "labels": record.labels(split),
+        "preds": record.preds(split),
     }
-    typer.echo(_comparison(first.name + marks[first.name], second.name + marks[second.name], split, result))
-
-
-def _comparison(a: str, b: str, split: str, result: Mapping[str, Any]) -> str:
-    low, high = (100 * value for value in (result["low"], result["high"]))
-    verdict = "a difference" if result["p_mcnemar"] < 0.05 else "no difference that these images can show"
-    return "\n".join(
-        [
-            f"On {split}, {result['n']:,} images:",
-            f"  A  {a}: {_percent(result['accuracy_a'])}",
-            f"  B  {b}: {_percent(result['accuracy_b'])}",
-            f"  B - A: {100 * result['difference']:+.2f} points, 95 % interval {low:+.2f} to {high:+.2f}",
-            f"  they disagree on {result['disagreements']:,} images; p = {result['p_mcnemar']:.3g}:",
-            f"  {verdict} (for one seed each)",
-        ]
-    )
 
 
 def main(arguments: list[str] | None = None) -> None:

@@ -135,7 +135,10 @@ def test_evaluate_says_what_scikit_learn_says(capsys, trained, small_faces):
     preds = predict(model, test.images).argmax(1)
     assert results["test"]["accuracy"] == pytest.approx(accuracy_score(test.labels, preds))
     assert results["val"]["accuracy"] == pytest.approx(facts["val_accuracy"], abs=0.011)
-    text = run(capsys, "evaluate", trained, "--data", small_faces, "--quiet")[1]
+    low, high = results["test"]["accuracy_interval"]
+    assert low < results["test"]["accuracy"] < high
+    text = run(capsys, "evaluate", trained, "--data", small_faces, "--quiet", "--time")[1]
+    assert "time, batch 64" in text
     assert "balanced accuracy" in text
     assert "surprise" in text
 
@@ -176,6 +179,13 @@ def test_compare_two_recorded_networks(capsys, monkeypatch, tmp_path):
     gain = (second.preds("val") == labels).mean() - (first.preds("val") == labels).mean()
     assert result["difference"] == pytest.approx(gain)
     assert "they disagree" in run(capsys, "compare", *names)[1]
+
+
+def test_compare_two_folders(capsys, trained, small_faces):
+    status, out, error = run(capsys, "compare", trained, trained, "--data", small_faces, "--json")
+    assert status == 0, error
+    assert json.loads(out)["difference"] == 0
+    assert json.loads(out)["n"] == 100
 
 
 def test_stopped_and_resumed_by_command(tmp_path, small_faces):
