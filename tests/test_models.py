@@ -121,12 +121,12 @@ def test_channels_last_and_bfloat16_agree_with_the_usual_layout(model):
         model.to(memory_format=torch.channels_last)
         channels_last = model(images)
         with torch.autocast("cpu", torch.bfloat16):
-            rounded = model(images)
+            rounded = model(images[:1])  # one: processors without bfloat16 take ten times as long
         model.to(memory_format=torch.contiguous_format)
     spread = logits.std().item()
     torch.testing.assert_close(channels_last, logits, rtol=1e-3, atol=1e-3 * spread)
     assert rounded.dtype == torch.bfloat16
-    assert (rounded.float() - logits).abs().max() < 0.5 * spread
+    assert (rounded.float() - logits[:1]).abs().max() < 0.5 * spread
 
 
 def test_state_dict_round_trip(name, model):
