@@ -137,7 +137,7 @@ def class_counts(
             va="center",
             fontsize=9,
         )
-    ax.set_xlim(0, 1.2 * max(1, left.max()))
+    ax.set_xlim(0, 1.2 * max(1, int(left.max())))
     ax.set_xlabel("images")
     ax.legend(loc="lower right")
     return ax
