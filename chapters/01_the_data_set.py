@@ -406,7 +406,7 @@ for entry in records.final_entries():
                 "95% interval": f"{low:.1%} to {high:.1%}",
                 "without twins": f"{test['accuracy_without_twins']:.1%}",
                 "balanced": f"{test['balanced_accuracy']:.1%}",
-                "epochs": len(record.history["epoch"]),
+                "epochs": str(len(record.history["epoch"])),
                 "minutes": f"{record.history['seconds'].sum() / 60:.0f}",
                 "note": ", ".join(
                     filter(None, [record.qualifiers, f"seed {record.seed}"])
