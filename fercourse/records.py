@@ -97,7 +97,7 @@ class Record:
             marks.append("shortened")
         if self.data["environment"]["device_kind"] == "cpu":
             marks.append("CPU")
-        if self.data["data"]["layout"] == "synthetic":
+        if self.data["data"]["layout"].startswith("synthetic"):
             marks.append("drawn faces")
         return ", ".join(marks)
 

@@ -100,10 +100,11 @@ def train_run(
 
     folder = Path(out)
     place = pick_device(device)
+    preset = faces.details.get("preset")  # of drawn faces
     asked = {
         "config": config.to_dict(),
         "data": {
-            "layout": faces.layout,
+            "layout": faces.layout if preset in (None, "standard") else f"{faces.layout}-{preset}",
             "fingerprint": faces.fingerprint,
             "sizes": {split.split: len(split) for split in faces},
         },

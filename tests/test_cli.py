@@ -162,6 +162,19 @@ def test_record_and_compare(capsys, trained, small_faces, tmp_path, monkeypatch)
     assert "final.yml" in message
 
 
+def test_a_record_on_drawn_faces_says_which(capsys, tmp_path, monkeypatch):
+    monkeypatch.setenv("FERCOURSE_RESULTS", str(tmp_path / "results"))
+    source, out = "synthetic-easy", tmp_path / "out"
+    common = ("--data", source, "--quiet")
+    settings = ("--recipe", "smoke", "--set", "max_steps=2", "--set", "epochs=1", "--out", out)
+    assert run(capsys, "train", "basic_cnn", *common, *settings)[0] == 0
+    assert run(capsys, "evaluate", out, *common, "--record")[0] == 0
+    (record,) = load_records()
+    assert "-synthetic-easy-seed0-shortened" in record.name
+    assert "drawn faces" in record.qualifiers
+    assert record.metrics("val")["accuracy"] == pytest.approx(record.data["val"]["accuracy"])
+
+
 def test_compare_two_recorded_networks(capsys, monkeypatch, tmp_path):
     from test_records import example
 
