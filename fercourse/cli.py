@@ -209,9 +209,12 @@ def evaluate(
     results = evaluate_run(run, faces, splits, device=device, flip_average=flip_average, progress=not quiet)
     written = None
     if record:
-        from fercourse.records import write_record
+        from fercourse.logits import keeps_logits, save_logits
+        from fercourse.records import read_record, write_record
 
         written = write_record(make_record(run, results))
+        if keeps_logits(kept := read_record(written)):
+            save_logits(kept, {name: results[name]["logits"] for name in results if name != "train"})
     for name, values in results.items():
         preds = values.pop("logits").argmax(1)
         values["accuracy_interval"] = bootstrap_interval(faces[name].labels, preds)
