@@ -37,7 +37,8 @@ def save_logits(
             raise FercourseError(f"The {split} logits of {record.name} do not fit into float16.")
     path = Path(folder or results_folder()) / "logits" / f"{record.name}.npz"
     with atomic_path(path) as temporary:
-        np.savez_compressed(temporary, **halved)  # type: ignore[arg-type] - its stub takes names for flags
+        # numpy's stub takes the names for its own flags.
+        np.savez_compressed(temporary, **halved)  # type: ignore[arg-type]
     return path
 
 
