@@ -81,9 +81,12 @@ def assert_same(model, result, other_model, other_result):
 
 
 def test_learns_what_can_be_learnt():
-    _, result = train_tiny(settings(epochs=12, augment=Augmentation()))
-    assert result.history[0]["val_accuracy"] < 0.6
-    assert max(row["val_accuracy"] for row in result.history) > 0.8
+    config = settings(epochs=15, augment=Augmentation(), batch_size=32, precision="fp32")
+    torch.manual_seed(0)
+    result = fit(tiny(), faces(600), faces(200, 1), config, device="cpu", progress=False)
+    accuracies = [row["val_accuracy"] for row in result.history]
+    assert accuracies[0] < 0.5
+    assert max(accuracies) > 0.7
 
 
 def test_same_seed_same_bits_and_other_seed_other_bits():
