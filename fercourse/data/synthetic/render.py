@@ -16,7 +16,7 @@ from fercourse.errors import FercourseError
 
 #: Names of the masks: the parts of a face, less what stands before it.
 PARTS = ("mouth", "eyes", "brows", "nose", "head")
-_BATCH = 96  # faces painted at once; the pictures do not depend on it
+_BATCH = 160  # faces painted at once; the pictures do not depend on it
 
 
 def _noise(canvas: Canvas, p: head.Rows) -> Array:
