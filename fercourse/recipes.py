@@ -152,7 +152,8 @@ RECIPES: dict[str, dict[str, Any]] = {
     # other ranges. Adam at 1e-3 and batches of 32 are Keras's defaults, which fit its Keras-style pipeline;
     # Keras's generators draw every transform for every image, but flip half of them, and fill with the
     # nearest pixel. Rotation, shear and zoom of 10 degrees, 10 degrees and 20 % are the ranges most FER
-    # tutorials in that style use. The schedule is constant: none is mentioned.
+    # tutorials in that style use. The schedule is constant: none is mentioned. Batch norm keeps PyTorch's
+    # momentum; Keras's slower 0.99 is model_options bn_momentum=0.01, a row of its own.
     "paper2": {
         "epochs": 50,
         "batch_size": 32,
