@@ -9,7 +9,7 @@ import base64
 import functools
 import json
 import os
-import sys
+import sysconfig
 import zlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -32,7 +32,7 @@ def results_folder() -> Path:
     if os.environ.get("FERCOURSE_RESULTS"):
         return Path(os.environ["FERCOURSE_RESULTS"])
     checkout = Path(__file__).parent.parent / "results"
-    return checkout if checkout.is_dir() else Path(sys.prefix) / "share" / "fercourse" / "results"
+    return checkout if checkout.is_dir() else Path(sysconfig.get_path("data")) / "share/fercourse/results"
 
 
 def pack_classes(classes: np.ndarray) -> str:
