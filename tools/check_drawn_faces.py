@@ -31,8 +31,8 @@ from fercourse.files import write_text
 
 RECORD = Path(__file__).parent.parent / "results" / "drawn-faces.json"
 THREADS = 2
-#: Sheets named on earlier versions of the drawing, each with a fresh seed and the same reader. Both failed; then
-#: the drawing was changed and the standard preset made easier: intensity from 0.4 (it was 0.3), less grain.
+#: Sheets named on earlier versions of the drawing, each with a fresh seed and the same reader. Both failed;
+#: then the drawing was changed and the standard preset made easier: intensity from 0.4 (it was 0.3), less grain.
 EARLIER_SHEETS = [
     {"data_version": "1", "seed": 101, "right": 57, "of": 70},
     {"data_version": "2", "seed": 202, "right": 56, "of": 70},
@@ -323,9 +323,10 @@ def score(seed: int, answers: Path) -> dict[str, Any]:
         "of": 70,
         "share": round(1 - len(wrong) / 70, 4),
         "seed": seed,
-        "how": "ten faces of each class, standard preset, shuffled and numbered, at 144 pixels; named by a "
-        "reader who had not seen the labels but knew the drawing and that each class came ten times; 16 doubtful "
-        "faces were looked at again, enlarged half as much again, before the answers were written down and scored",
+        "how": "ten faces of each class, standard preset, shuffled and numbered, at 144 pixels; named by "
+        "a reader who had not seen the labels but knew the drawing and that each class came ten times; "
+        "16 doubtful faces were looked at again, enlarged half as much again, before the answers were "
+        "written down and scored",
         "earlier_sheets": EARLIER_SHEETS,
         "confusions": [{"drawn": a, "named": b, "intensity": c} for a, b, c in sorted(wrong)],
         "required": "0.85 or more",
