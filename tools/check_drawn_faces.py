@@ -32,7 +32,7 @@ from fercourse.files import write_text
 RECORD = Path(__file__).parent.parent / "results" / "drawn-faces.json"
 THREADS = 2
 #: Sheets named on earlier versions of the drawing, each with a fresh seed and the same reader. Both failed;
-#: then the drawing was changed and the standard preset made easier: intensity from 0.4 (it was 0.3), less grain.
+#: then the drawing was changed and the standard preset made easier: intensity from 0.4 (was 0.3), less grain.
 EARLIER_SHEETS = [
     {"data_version": "1", "seed": 101, "right": 57, "of": 70},
     {"data_version": "2", "seed": 202, "right": 56, "of": 70},
