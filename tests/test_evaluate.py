@@ -243,7 +243,10 @@ def test_intervals_repeat_and_nest(labels):
     preds = guesses(labels, 0.6, 3)
     narrow, wide = bootstrap_interval(labels, preds, level=0.5), bootstrap_interval(labels, preds, level=0.99)
     assert narrow == bootstrap_interval(labels, preds, level=0.5)
-    assert narrow != bootstrap_interval(labels, preds, level=0.5, seed=1)
+    drawn = bootstrap_interval(labels, preds, metric="macro_f1", level=0.5)
+    assert drawn != bootstrap_interval(labels, preds, metric="macro_f1", level=0.5, seed=1)
+    # The interval of an accuracy is exact: no draws, so no seed.
+    assert narrow == bootstrap_interval(labels, preds, level=0.5, seed=1)
     assert wide[0] < narrow[0] < float((labels == preds).mean()) < narrow[1] < wide[1]
     assert bootstrap_interval(labels, labels) == (1.0, 1.0)
 
