@@ -37,14 +37,14 @@ def bootstrap_interval(
     """
     labels, preds = checked_classes(labels=labels, preds=preds)
     score, k = _score(metric), NUM_CLASSES
-    counts = _resampled(labels * k + preds, k**2, repeats, seed).reshape(-1, k, k)
-    low, high = _percentiles(score(counts), level)
     if metric == "accuracy":
         from scipy.stats import binom
 
         n = len(labels)
-        low, high = binom.ppf(((1 - level) / 2, (1 + level) / 2), n, (labels == preds).mean()) / n
-    return float(low), float(high)
+        low, high = binom.ppf(_tails(level), n, (labels == preds).mean()) / n
+        return float(low), float(high)
+    counts = _resampled(labels * k + preds, k**2, repeats, seed).reshape(-1, k, k)
+    return _percentiles(score(counts), level)
 
 
 def mcnemar(labels: np.ndarray, preds_a: np.ndarray, preds_b: np.ndarray) -> dict[str, Any]:
@@ -153,10 +153,15 @@ def _score(metric: str) -> Callable[[np.ndarray], np.ndarray]:
     return _SCORES[metric]
 
 
-def _percentiles(values: np.ndarray, level: float) -> tuple[float, float]:
+def _tails(level: float) -> tuple[float, float]:
+    """Return the shares below the two ends of a central interval."""
     if not 0 < level < 1:
         raise FercourseError(f"level={level!r} is not a probability between 0 and 1, such as 0.95.")
-    low, high = np.quantile(values, ((1 - level) / 2, (1 + level) / 2))
+    return (1 - level) / 2, (1 + level) / 2
+
+
+def _percentiles(values: np.ndarray, level: float) -> tuple[float, float]:
+    low, high = np.quantile(values, _tails(level))
     return float(low), float(high)
 
 
