@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import platform
-from contextlib import AbstractContextManager
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -92,6 +93,17 @@ def pick_precision(model: nn.Module, device: torch.device, name: str = "auto") -
     if device.type == "cpu" and name == "fp16":
         raise FercourseError("Precision 'fp16' does not train on a CPU: choose auto, fp32 or bf16.")
     return Precision(name, channels_last)
+
+
+@contextmanager
+def fastest_kernels() -> Iterator[None]:
+    """Let cuDNN time its kernels once for each convolution and keep the fastest."""
+    before = torch.backends.cudnn.benchmark
+    torch.backends.cudnn.benchmark = True
+    try:
+        yield
+    finally:
+        torch.backends.cudnn.benchmark = before
 
 
 def describe_device(device: torch.device) -> str:

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+import warnings
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -17,12 +18,16 @@ import pandas as pd
 import pytest
 import torch
 from torch import nn
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
 
 from fercourse.augmentation import Augmentation
 from fercourse.checkpoint import load_checkpoint
+from fercourse.device import pick_precision
 from fercourse.errors import FercourseError
 from fercourse.recipes import make_config
 from fercourse.train import class_weights, epoch_order, fit, log_prior, set_log_prior
+from fercourse.train import step as step_module
 from fercourse.train.optim import make_optimizer, make_scheduler, output_layer
 
 AUGMENT = Augmentation(flip=0.5, rotation=0.5)
@@ -371,3 +376,133 @@ def test_precisions_agree_roughly(precision):
     _, result = train_tiny(settings(epochs=1, augment=Augmentation(), precision=precision))
     assert result.precision.name == precision
     assert result.history[0]["train_loss"] == pytest.approx(reference.history[0]["train_loss"], rel=0.02)
+
+
+class Tape(TorchDispatchMode):
+    """Records every operation and the tensors it worked on, and does them again: a CUDA graph on a CPU.
+
+    Whatever a step takes from the host (a Python number, a fresh tensor of the caller's) is frozen at its
+    value of the recording, exactly as in a CUDA graph. Unlike there, recording also computes: what it changed
+    is put back.
+    """
+
+    def __init__(self):
+        super().__init__()
+        self.operations = []
+
+    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+        result = function(*args, **(kwargs or {}))
+        self.operations.append((function, args, kwargs or {}, result))
+        return result
+
+    def replay(self):
+        with torch.no_grad(), torch._C._AutoDispatchBelowAutograd():
+            for function, args, kwargs, recorded in self.operations:
+                again, places = (tree_leaves(each) for each in (function(*args, **kwargs), recorded))
+                for new, place in zip(again, places, strict=True):
+                    if isinstance(new, torch.Tensor) and new.data_ptr() != place.data_ptr():
+                        place.copy_(new)
+
+
+def record_on_tape(model, optimizer, totals, recorded):
+    """Return a `capture` for `StepGraphs`, which records on the CPU and leaves everything as it was."""
+
+    def capture(step, generator, pool):
+        assert pool is None
+        kept = [
+            *model.state_dict().values(),
+            *totals.tensors().values(),
+            *(tensor for state in optimizer.state.values() for tensor in state.values()),
+        ]
+        before = [tensor.clone() for tensor in kept]
+        random = torch.get_rng_state(), generator.get_state()
+        with Tape() as tape:
+            step()
+        with torch.no_grad():
+            for tensor, value in zip(kept, before, strict=True):
+                tensor.copy_(value)
+        torch.set_rng_state(random[0])
+        generator.set_state(random[1])
+        recorded.append(tape)
+        return tape.replay
+
+    return capture
+
+
+@pytest.mark.parametrize(
+    ("optimizer", "schedule"), [("adam", "plateau"), ("adamw", "one_cycle"), ("sgd", "cosine")]
+)
+def test_captured_steps_are_the_plain_loop_to_the_bit(monkeypatch, optimizer, schedule):
+    """Recorded once a batch size, replayed for the rest: last batch of 4, dropout, augmentation, schedule."""
+    config = settings(optimizer=optimizer, schedule=schedule, lr=2**-7, factor=0.5, patience=1, epochs=6)
+    plain = train_tiny(config)
+    recorded = []
+
+    class OnTape(step_module.StepGraphs):
+        def __init__(self, step, optimizer, generator, totals, order, **_):
+            capture = record_on_tape(step.args[0], optimizer, totals, recorded)
+            super().__init__(step, optimizer, generator, totals, order, capture)
+
+    monkeypatch.setattr(step_module, "StepGraphs", OnTape)
+    captured = train_tiny(config, graphs=True)
+    assert len(recorded) == 2  # batches of 16 and, from the fourth epoch on, the last one of 4
+    assert (len({row["lr"] for row in captured[1].history}) > 1) == (schedule != "constant")
+    if schedule == "one_cycle":  # its rates are no powers of two: float32 on the device rounds them
+        for row, other in zip(plain[1].history, captured[1].history, strict=True):
+            assert row["train_loss"] == pytest.approx(other["train_loss"], rel=1e-4)
+    else:
+        assert_same(*plain, *captured)
+
+
+def test_what_cannot_be_captured_goes_on_plainly():
+    def refuses(step, *_):
+        step()
+        raise RuntimeError("operation not permitted when stream is capturing")
+
+    config = settings()
+    torch.manual_seed(0)
+    model = tiny()
+    images = torch.from_numpy(faces(100).images)
+    labels = torch.from_numpy(faces(100).labels)
+    optimizer = make_optimizer(model, config)
+    generator = torch.Generator().manual_seed(0)
+    totals = step_module.Totals.zeros(torch.device("cpu"), 7)
+    graphs = step_module.step_graphs(
+        model,
+        images,
+        labels,
+        optimizer,
+        totals=totals,
+        longest=100,
+        generator=generator,
+        precision=pick_precision(model, torch.device("cpu")),
+    )
+    graphs.capture = refuses
+    graphs.begin(torch.arange(100))
+    for _ in range(3):
+        graphs.run(16)
+    with pytest.warns(UserWarning, match="cannot be captured"):
+        graphs.run(16)
+    assert graphs.failed
+    graphs.run(16)
+    assert optimizer.param_groups[0]["lr"] == config.lr
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs CUDA")
+@pytest.mark.parametrize("precision", ["fp32", "bf16", "fp16"])
+def test_cuda_graphs_are_the_plain_loop_to_rounding(precision):
+    """The same draws, batches and schedule; kernels may sum in another order."""
+    config = settings(epochs=6, precision=precision, lr=1e-3)
+    results = []
+    for graphs in (False, True):
+        torch.manual_seed(config.seed)
+        model = tiny()
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")  # a capture that fails is told by a warning
+            results.append(
+                fit(model, faces(100), faces(40, 1), config, device="cuda", progress=False, graphs=graphs)
+            )
+    for row, other in zip(results[0].history, results[1].history, strict=True):
+        assert row["train_loss"] == pytest.approx(
+            other["train_loss"], rel=1e-4 if precision == "fp32" else 3e-2
+        )

@@ -65,8 +65,8 @@ def predict(
                 mirrored = model(batch.flip(-1)).float()
                 both = torch.stack((logits.log_softmax(1), mirrored.log_softmax(1)))
                 logits = both.logsumexp(0) - np.log(2)
-            rows.append(logits.cpu())
-    return torch.cat(rows).numpy()
+            rows.append(logits)
+    return torch.cat(rows).cpu().numpy()  # one wait for the device, not one a batch
 
 
 def time_inference(

@@ -1,12 +1,15 @@
-"""Training: `loop`, its optimiser and loss weights (`optim`), what it remembers (`state`), `failures`."""
+"""Training: `loop` and `step`, optimiser and loss weights (`optim`), what is remembered (`state`)."""
 
 from fercourse.train.loop import Fit, Labelled, fit, train_one_epoch
 from fercourse.train.optim import class_weights, log_prior, make_optimizer, make_scheduler, set_log_prior
 from fercourse.train.sampling import epoch_order
+from fercourse.train.step import StepGraphs, Totals, step_graphs, train_step
 
 __all__ = [
     "Fit",
     "Labelled",
+    "StepGraphs",
+    "Totals",
     "class_weights",
     "epoch_order",
     "fit",
@@ -14,5 +17,7 @@ __all__ = [
     "make_optimizer",
     "make_scheduler",
     "set_log_prior",
+    "step_graphs",
     "train_one_epoch",
+    "train_step",
 ]

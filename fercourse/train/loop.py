@@ -9,44 +9,42 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import nn
 from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
-from tqdm.auto import tqdm
 
-from fercourse.augment import augment, to_float
+from fercourse.augment import to_float
 from fercourse.augmentation import Augmentation
-from fercourse.device import Precision, describe_device, pick_device, pick_precision
+from fercourse.device import Precision, describe_device, fastest_kernels, pick_device, pick_precision
 from fercourse.errors import FercourseError
 from fercourse.evaluate import predict
 from fercourse.recipes import TrainConfig
 from fercourse.train.failures import batch_that_fits, is_out_of_memory, stop_at_bad_loss
 from fercourse.train.optim import (
+    class_counts,
     class_weights,
     make_optimizer,
     make_scheduler,
-    output_layer,
     set_log_prior,
 )
+from fercourse.train.progress import StepBar
 from fercourse.train.sampling import epoch_order, used_positions
 from fercourse.train.state import (
     LAST,
     Parts,
     State,
-    Totals,
     TrainingLog,
     deferred_interrupt,
     digest_of,
     load_state,
     save_state,
 )
+from fercourse.train.step import StepGraphs, Totals, step_graphs, train_step
 
-#: Cross-entropy of guessing among 7 classes is 1.95; a loss this far above it does not come back.
-EXPLODED = 1e3
 #: Epochs whose every batch loss is kept (paper 2's claim is about the first ones).
 BATCH_LOSS_EPOCHS = 3
 
@@ -103,6 +101,7 @@ def train_one_epoch(
     totals: Totals | None = None,
     first_step: int = 0,
     on_step: Callable[[int, Totals], None] | None = None,
+    graphs: StepGraphs | None = None,
 ) -> Totals:
     """Train on the images in the given order, once.
 
@@ -115,48 +114,41 @@ def train_one_epoch(
         scheduler: stepped after every batch (not the plateau schedule, which `fit` steps by epoch).
         totals, first_step: where an interrupted epoch goes on.
         on_step: called after every step with its number and the totals.
+        graphs: runs the steps as CUDA graphs; made (by `step_graphs`) from these same arguments.
 
     Returns:
         The epoch's totals: loss, hits, images, batch losses, still on the device.
     """
-    device = images.device
-    totals = totals or Totals.zeros(device)
+    steps = math.ceil(len(order) / batch_size)
+    if totals is None:
+        totals = Totals.zeros(images.device, steps)
     model.train()
-    for step in range(first_step, math.ceil(len(order) / batch_size)):
+    if graphs is not None:
+        graphs.begin(order)
+    for step in range(first_step, steps):
         batch = order[step * batch_size : (step + 1) * batch_size]
-        x = augment(images[batch], augmentation, generator=generator)  # (B, 1, 48, 48), [0, 1]
-        x = x.contiguous(memory_format=precision.memory_format)
-        y = labels[batch]
-        with precision.autocast(device):
-            logits = model(x)  # (B, 7)
-        loss = F.cross_entropy(logits.float(), y, weight=weight, label_smoothing=label_smoothing)
-        optimizer.zero_grad(set_to_none=True)
-        if scaler is None:
-            loss.backward()
-            optimizer.step()
-        else:  # fp16: scaled up so that small gradients do not round to zero
-            scaler.scale(loss).backward()
-            scaler.step(optimizer)
-            scaler.update()
+        if graphs is not None:
+            graphs.run(len(batch))
+        else:
+            train_step(
+                model,
+                images,
+                labels,
+                optimizer,
+                batch,
+                totals=totals,
+                generator=generator,
+                precision=precision,
+                augmentation=augmentation,
+                weight=weight,
+                label_smoothing=label_smoothing,
+                scaler=scaler,
+            )
         if scheduler is not None:
             scheduler.step()
-        with torch.no_grad():
-            value = loss.detach()
-            totals.loss += value * len(batch)
-            totals.hits += (logits.argmax(1) == y).sum()
-            is_bad = ~torch.isfinite(value) | (value > EXPLODED)
-            totals.bad_step.copy_(torch.where((totals.bad_step < 0) & is_bad, step, totals.bad_step))
-            totals.images += len(batch)
-            totals.batch_losses.append(value)
         if on_step is not None:
             on_step(step, totals)
     return totals
-
-
-def class_counts(model: nn.Module, labels: np.ndarray) -> np.ndarray:
-    """Return images a class, int64 (K,), for as many classes as the model has outputs."""
-    layer = output_layer(model)
-    return np.bincount(labels, minlength=layer.out_features if layer is not None else 0)
 
 
 def fit(
@@ -171,6 +163,8 @@ def fit(
     progress: bool = True,
     tensorboard: bool = False,
     checkpoint_seconds: float = 60.0,
+    graphs: bool | None = None,
+    on_epoch: Callable[[list[dict[str, float]]], None] | None = None,
 ) -> Fit:
     """Train a model by a configuration; leave it with the weights of the best epoch by val accuracy.
 
@@ -184,6 +178,8 @@ def fit(
         out: folder for the checkpoint, history.csv and TensorBoard's log; None keeps nothing.
         resume: go on from the folder's checkpoint where there is one.
         checkpoint_seconds: how often the state is saved; also saved at Ctrl-C and at the end.
+        graphs: replay each step as a CUDA graph; None: on CUDA, yes.
+        on_epoch: called with the history after every epoch.
 
     Raises:
         FercourseError: an unlabelled or empty split, a checkpoint of another training, a loss that is not
@@ -217,23 +213,28 @@ def fit(
     if folder is not None and resuming:
         state = load_state(folder, identity, parts, place)
     else:
-        state = State(Totals.zeros(place))
+        state = State(Totals.zeros(place, steps))
 
     images, labels = torch.from_numpy(train.images).to(place), torch.from_numpy(train.labels).to(place)
     val_images, val_labels = torch.from_numpy(val.images).to(place), torch.from_numpy(val.labels)
     log = TrainingLog(folder, state.history, tensorboard)
-    begun = state.epoch * steps + state.step
-    bar = tqdm(
-        total=config.epochs * steps,
-        initial=begun,
-        desc=config.model,
-        unit="step",
-        disable=not progress,
-        mininterval=0.5,
-    )
-    entered = saved_at = started = time.monotonic()
+    bar = StepBar(config, steps, state.epoch * steps + state.step, place, shown=progress)
+    saved_at = started = time.monotonic()
     before = state.seconds  # of this epoch, in an earlier process
     order = epoch_order(train.labels, config, state.epoch)
+    arguments: dict[str, Any] = {
+        "generator": parts.generator,
+        "precision": precision,
+        "augmentation": config.augment,
+        "weight": weight,
+        "label_smoothing": config.label_smoothing,
+        "scaler": scaler,
+    }
+    graphs_used = None
+    if place.type == "cuda" if graphs is None else graphs:
+        graphs_used = step_graphs(
+            model, images, labels, optimizer, totals=state.totals, longest=len(order), **arguments
+        )
 
     def save() -> None:
         nonlocal saved_at
@@ -244,21 +245,9 @@ def fit(
     def on_step(step: int, totals: Totals) -> None:
         state.step, state.seconds = step + 1, before + time.monotonic() - started
         # Reading a value makes the host wait for the device: on a GPU only when the bar is drawn.
-        due = bar.update(1) or place.type == "cpu"
-        if due:
+        if bar.advance(state.epoch * steps + state.step) or place.type == "cpu":
             check(totals)
-            bar.set_postfix_str(
-                f"epoch {state.epoch + 1}/{config.epochs}, loss {totals.loss.item() / totals.images:.3f}, "
-                f"accuracy {totals.hits.item() / totals.images:.1%}, "
-                f"best val {max(state.best_accuracy, 0):.1%}",
-                refresh=False,
-            )
-        done = state.epoch * steps + state.step
-        if progress and done == begun + 20:
-            minutes = (time.monotonic() - entered) / 20 * (config.epochs * steps - done) / 60
-            bar.write(
-                f"{minutes:.1f} minutes to go on {describe_device(place)}, by the first 20 steps.", bar.fp
-            )
+            bar.show(state)
         if asked.is_set() or time.monotonic() - saved_at > checkpoint_seconds:
             save()
         if asked.is_set():
@@ -276,7 +265,7 @@ def fit(
         F.cross_entropy(logits.float(), labels[:size]).backward()
 
     try:
-        with deferred_interrupt() as asked:
+        with deferred_interrupt() as asked, fastest_kernels():
             while state.epoch < config.epochs:
                 order = epoch_order(train.labels, config, state.epoch)
                 if state.step == 0:
@@ -290,16 +279,12 @@ def fit(
                     optimizer,
                     order=order.to(place),
                     batch_size=config.batch_size,
-                    generator=parts.generator,
-                    precision=precision,
-                    augmentation=config.augment,
-                    weight=weight,
-                    label_smoothing=config.label_smoothing,
                     scheduler=None if isinstance(scheduler, ReduceLROnPlateau) else scheduler,
-                    scaler=scaler,
                     totals=state.totals,
                     first_step=state.step,
                     on_step=on_step,
+                    graphs=graphs_used,
+                    **arguments,
                 )
                 check(totals)
                 logits = torch.from_numpy(predict(model, val_images, precision=precision.name))
@@ -310,23 +295,26 @@ def fit(
                     {
                         "epoch": state.epoch + 1,
                         "lr": optimizer.param_groups[0]["lr"],  # of the last step
-                        "train_loss": totals.loss.item() / totals.images,
-                        "train_accuracy": totals.hits.item() / totals.images,
+                        "train_loss": totals.loss.item() / totals.images.item(),
+                        "train_accuracy": totals.hits.item() / totals.images.item(),
                         "val_loss": val_loss,
                         "val_accuracy": val_accuracy,
                         "seconds": round(seconds, 2),
                     }
                 )
                 if state.epoch < BATCH_LOSS_EPOCHS:
-                    state.batch_losses += torch.stack(totals.batch_losses).tolist()
+                    state.batch_losses += totals.batch_losses.tolist()
                 if isinstance(scheduler, ReduceLROnPlateau):
                     scheduler.step(val_accuracy)
                 state.epoch, state.step, state.seconds = state.epoch + 1, 0, 0.0
                 if val_accuracy > state.best_accuracy:
                     state.best_accuracy, state.best_epoch = val_accuracy, state.epoch
                     state.best_weights = copy.deepcopy(model.state_dict())
-                state.totals, before, started = Totals.zeros(place), 0.0, time.monotonic()
+                state.totals.reset()
+                before, started = 0.0, time.monotonic()
                 log.epoch(state.history)
+                if on_epoch is not None:
+                    on_epoch(state.history)
                 if state.epoch == config.epochs or asked.is_set() or started - saved_at > checkpoint_seconds:
                     save()
                 if asked.is_set():

@@ -43,6 +43,12 @@ def output_layer(model: nn.Module) -> nn.Linear | None:
     return layers[-1] if layers else None
 
 
+def class_counts(model: nn.Module, labels: np.ndarray) -> np.ndarray:
+    """Return images a class, int64 (K,), for as many classes as the model has outputs."""
+    layer = output_layer(model)
+    return np.bincount(labels, minlength=layer.out_features if layer is not None else 0)
+
+
 def set_log_prior(model: nn.Module, counts: np.ndarray) -> None:
     """Set the classifier's bias to the log class prior, as paper 1 does.
 
@@ -69,14 +75,15 @@ def make_optimizer(model: nn.Module, config: TrainConfig) -> torch.optim.Optimiz
         ]
     else:
         groups = [{"params": parameters}]
+    place = parameters[0].device.type
     # One kernel for all tensors: about 3 % of a step on a CPU, far more on a GPU.
-    fused = parameters[0].device.type in ("cpu", "cuda")
+    fused = place in ("cpu", "cuda")
     if config.optimizer == "sgd":
         return torch.optim.SGD(
             groups, lr=config.lr, momentum=config.momentum, nesterov=config.momentum > 0, fused=fused
         )
     kind = torch.optim.Adam if config.optimizer == "adam" else torch.optim.AdamW
-    return kind(groups, lr=config.lr, fused=fused)
+    return kind(groups, lr=config.lr, fused=fused, capturable=place == "cuda")
 
 
 def make_scheduler(

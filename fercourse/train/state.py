@@ -19,31 +19,10 @@ from torch import nn
 from fercourse.checkpoint import load_checkpoint, save_checkpoint
 from fercourse.errors import FercourseError
 from fercourse.files import atomic_path
+from fercourse.train.step import Totals
 
 LAST = "last.safetensors"
 BEST = "best.safetensors"
-
-
-@dataclass
-class Totals:
-    """Sums over the steps of an epoch so far, kept on the device so that no step waits for them."""
-
-    loss: torch.Tensor  # sum over images of their batch's mean loss
-    hits: torch.Tensor  # images classified right
-    bad_step: torch.Tensor  # first step whose loss was not finite or exploded; -1 while none
-    images: int = 0
-    batch_losses: list[torch.Tensor] = field(default_factory=list)
-
-    @classmethod
-    def zeros(cls, device: torch.device) -> Totals:
-        """Return empty totals on a device."""
-        # MPS has no float64; 30,000 losses of about 2 still sum to 7 digits in float32.
-        dtype = torch.float32 if device.type == "mps" else torch.float64
-        return cls(
-            torch.zeros((), dtype=dtype, device=device),
-            torch.zeros((), dtype=torch.int64, device=device),
-            torch.full((), -1, dtype=torch.int64, device=device),
-        )
 
 
 @dataclass
@@ -96,16 +75,12 @@ def save_state(folder: Path, identity: dict[str, Any], state: State, parts: Part
     tensors["random/augment"] = parts.generator.get_state()
     if device.type == "cuda":
         tensors["random/cuda"] = torch.cuda.get_rng_state(device)
-    totals = state.totals
-    tensors |= {"totals/loss": totals.loss, "totals/hits": totals.hits, "totals/bad_step": totals.bad_step}
-    if totals.batch_losses:
-        tensors["totals/batch_losses"] = torch.stack(totals.batch_losses)
+    tensors |= {f"totals/{name}": tensor for name, tensor in state.totals.tensors().items()}
     facts = {
         "identity": identity,
         "groups": optimizer["param_groups"],
         "scheduler": parts.scheduler.state_dict(),
         "scaler": parts.scaler.state_dict() if parts.scaler else None,
-        "images": totals.images,
         **{
             name: getattr(state, name)
             for name in ("epoch", "step", "seconds", "history", "batch_losses", "best_epoch", "best_accuracy")
@@ -156,6 +131,19 @@ def load_state(folder: Path, identity: dict[str, Any], parts: Parts, device: tor
     path = folder / LAST
     tensors, facts = load_checkpoint(path)
     _same_training(path, facts.get("identity", {}), identity)
+    try:
+        return _restore(tensors, facts, parts, device)
+    except (AttributeError, IndexError, KeyError, RuntimeError, TypeError, ValueError) as error:
+        raise FercourseError(
+            f"{path} holds another training state than this version of fercourse writes ({error}): go on "
+            "with the version that wrote it, or name another folder and train anew."
+        ) from error
+
+
+def _restore(
+    tensors: dict[str, torch.Tensor], facts: dict[str, Any], parts: Parts, device: torch.device
+) -> State:
+    """Put a checkpoint's tensors and facts into the parts, and return the state."""
 
     def group(prefix: str) -> dict[str, torch.Tensor]:
         return {name[len(prefix) :]: tensor for name, tensor in tensors.items() if name.startswith(prefix)}
@@ -171,7 +159,11 @@ def load_state(folder: Path, identity: dict[str, Any], parts: Parts, device: tor
             # channels last or not, or each weight would get another one's moments.
             tensor = torch.empty_like(like, dtype=tensor.dtype).copy_(tensor)
         moments.setdefault(int(index), {})[key] = tensor
-    parts.optimizer.load_state_dict({"state": moments, "param_groups": facts["groups"]})
+    groups = [  # how a step is carried out is this process's own affair
+        {**saved, **{name: own[name] for name in ("fused", "capturable") if name in own}}
+        for saved, own in zip(facts["groups"], parts.optimizer.param_groups, strict=True)
+    ]
+    parts.optimizer.load_state_dict({"state": moments, "param_groups": groups})
     parts.scheduler.load_state_dict(facts["scheduler"])
     if parts.scaler is not None:
         parts.scaler.load_state_dict(facts["scaler"])
@@ -179,13 +171,7 @@ def load_state(folder: Path, identity: dict[str, Any], parts: Parts, device: tor
     parts.generator.set_state(tensors["random/augment"])
     if device.type == "cuda":
         torch.cuda.set_rng_state(tensors["random/cuda"], device)
-    totals = Totals(
-        tensors["totals/loss"].to(device),
-        tensors["totals/hits"].to(device),
-        tensors["totals/bad_step"].to(device),
-        facts["images"],
-        list(tensors["totals/batch_losses"].to(device)) if "totals/batch_losses" in tensors else [],
-    )
+    totals = Totals(**{name: tensor.to(device) for name, tensor in group("totals/").items()})
     return State(
         totals,
         facts["epoch"],

@@ -1,0 +1,64 @@
+"""What a training shows while it runs: a bar over all its steps, and once, how long it will take."""
+
+from __future__ import annotations
+
+import time
+
+import torch
+from tqdm.auto import tqdm
+
+from fercourse.device import describe_device
+from fercourse.recipes import TrainConfig
+from fercourse.train.state import State
+
+#: Steps after which the time that is left is told, by their pace.
+TIMED_STEPS = 20
+
+
+class StepBar:
+    """A progress bar over the steps of all epochs, from where a resumed training begins."""
+
+    def __init__(
+        self, config: TrainConfig, steps: int, begun: int, device: torch.device, *, shown: bool
+    ) -> None:
+        self.epochs, self.total, self.begun, self.device, self.shown = (
+            config.epochs,
+            config.epochs * steps,
+            begun,
+            device,
+            shown,
+        )
+        self.started = time.monotonic()
+        self.bar = tqdm(
+            total=self.total,
+            initial=begun,
+            desc=config.model,
+            unit="step",
+            disable=not shown,
+            mininterval=0.5,
+        )
+
+    def advance(self, done: int) -> bool:
+        """Count one step, the ``done``-th of all; return whether it is time to show values."""
+        if self.shown and done == self.begun + TIMED_STEPS:
+            minutes = (time.monotonic() - self.started) / TIMED_STEPS * (self.total - done) / 60
+            self.bar.write(
+                f"{minutes:.1f} minutes to go on {describe_device(self.device)}, by the first "
+                f"{TIMED_STEPS} steps.",
+                self.bar.fp,
+            )
+        return bool(self.bar.update(1))
+
+    def show(self, state: State) -> None:
+        """Show where the training stands; reads the totals, so that the host waits for the device."""
+        totals = state.totals
+        self.bar.set_postfix_str(
+            f"epoch {state.epoch + 1}/{self.epochs}, loss {(totals.loss / totals.images).item():.3f}, "
+            f"accuracy {(totals.hits / totals.images).item():.1%}, "
+            f"best val {max(state.best_accuracy, 0):.1%}",
+            refresh=False,
+        )
+
+    def close(self) -> None:
+        """Leave the bar as it stands."""
+        self.bar.close()
