@@ -72,7 +72,8 @@ rm -f "$stamp_file"
 # uv itself comes from the lock, with its hashes; it then installs the rest several times faster than pip.
 sed -n '/^uv==/,/[^\\]$/p' requirements.txt >"$venv/uv.txt"
 "$venv/bin/python" -m pip install --quiet --disable-pip-version-check --require-hashes -r "$venv/uv.txt"
-"$venv/bin/uv" pip install --python "$venv/bin/python" --require-hashes -r requirements.txt
+# No dependencies: the lock names them all, but for those that tools/overrides.txt leaves out.
+"$venv/bin/uv" pip install --python "$venv/bin/python" --no-deps --require-hashes -r requirements.txt
 "$venv/bin/uv" pip install --python "$venv/bin/python" --no-deps --no-build-isolation --editable .
 rm "$unfinished"
 make_stamp >"$stamp_file"
