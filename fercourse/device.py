@@ -54,7 +54,7 @@ def pick_device(name: str | None = None) -> torch.device:
     return device
 
 
-def _cpu_multiplies_bf16() -> bool:
+def cpu_multiplies_bf16() -> bool:
     """Whether the CPU has bf16 instructions; without them bf16 is many times slower than fp32."""
     try:
         capabilities = torch.cpu.get_capabilities()
@@ -85,7 +85,7 @@ def pick_precision(model: nn.Module, device: torch.device, name: str = "auto") -
     if name == "auto":
         if device.type == "cuda":
             name = "bf16" if torch.cuda.get_device_capability(device)[0] >= 8 else "fp16"
-        elif device.type == "cpu" and _cpu_multiplies_bf16():
+        elif device.type == "cpu" and cpu_multiplies_bf16():
             depthwise = any(isinstance(m, nn.Conv2d) and m.groups > 1 for m in model.modules())
             name = "fp32" if depthwise else "bf16"
         else:

@@ -15,11 +15,11 @@ CPU = torch.device("cpu")
 
 @pytest.fixture
 def bf16_cpu(monkeypatch):
-    monkeypatch.setattr(devices, "_cpu_multiplies_bf16", lambda: True)
+    monkeypatch.setattr(devices, "cpu_multiplies_bf16", lambda: True)
 
 
 def test_a_cpu_without_bf16_instructions_stays_in_fp32(monkeypatch):
-    monkeypatch.setattr(devices, "_cpu_multiplies_bf16", lambda: False)
+    monkeypatch.setattr(devices, "cpu_multiplies_bf16", lambda: False)
     assert pick_precision(create_model("small_vgg"), CPU) == Precision("fp32", channels_last=True)
 
 

@@ -1,0 +1,194 @@
+"""A bench's record: checked, written and read; and as tables, for the terminal and for the README."""
+
+from __future__ import annotations
+
+import functools
+import json
+import os
+from collections.abc import Mapping, Sequence
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from fercourse.bench.summary import SAYS, SLOWER, summarise
+from fercourse.errors import FercourseError
+from fercourse.files import write_text
+from fercourse.records import results_folder
+from fercourse.reports import columns
+
+#: The marks between which the README holds the table.
+BEGIN, END = "<!-- bench: begin -->", "<!-- bench: end -->"
+
+
+def times(ratio: Mapping[str, float], *, span: bool = True) -> str:
+    """Return a ratio in words: '2.0x (1.9 to 2.1)'."""
+    text = f"{ratio['ratio']:.2f}x"
+    return f"{text} ({ratio['low']:.2f} to {ratio['high']:.2f})" if span else text
+
+
+def share(value: float | None) -> str:
+    """Return a share as text, '-' where it is not known."""
+    return "-" if value is None else f"{value:.0%}"
+
+
+def report(record: Mapping[str, Any]) -> str:
+    """Return a record's summary as text."""
+    summary, where = record["summary"], record["environment"]
+    lines = [
+        f"On {where['device']}, PyTorch {where['versions']['torch']}; batches of "
+        f"{record['settings']['batch_size']}; median of {record['settings']['repeats']} (least to greatest)."
+    ]
+
+    def table(title: str, rows: list[list[str]]) -> None:
+        if len(rows) > 1:
+            lines.extend(["", title, columns(rows)])
+
+    table(
+        "Training, images a second",
+        [["network", "usual loop", "ours", "ratio", "format", "of the matmul peak", "peak memory, MiB"]]
+        + [
+            [
+                model,
+                f"{row['usual']:,.1f}",
+                f"{row['ours']:,.1f}",
+                times(row),
+                row["precision"],
+                f"{share(row['usual_share'])} -> {share(row['ours_share'])}",
+                _memory(row),
+            ]
+            for model, row in summary["train"].items()
+        ],
+    )
+    if any(row["published_share"] for row in summary["train"].values()):
+        shares = ", ".join(f"{m} {share(row['published_share'])}" for m, row in summary["train"].items())
+        lines.extend(["", f"Share of the card's published dense peak: {shares}"])
+    for model, rungs in summary["ladder"].items():
+        table(
+            f"From the usual loop to ours, {model}",
+            [["step", "images a second", "ratio to the usual loop"]]
+            + [[describe(row["rung"], record), f"{row['value']:,.1f}", times(row)] for row in rungs],
+        )
+    table(
+        "Choices that change the speed otherwise",
+        [["choice", "network", "compared with", "speed"]]
+        + [[SLOWER[row["choice"]][1], row["model"], _compared(row), times(row)] for row in summary["slower"]],
+    )
+    table(
+        "Evaluation, images a second",
+        [["network", "usual loop", "ours", "ratio"]]
+        + [
+            [model, f"{row['usual']:,.0f}", f"{row['ours']:,.0f}", times(row)]
+            for model, row in summary["evaluate"].items()
+        ],
+    )
+    table(
+        "Reading fer2013.csv, seconds",
+        [["reader", "torchvision", "ours", "ratio"]]
+        + [
+            [name, f"{row['usual_seconds']:.1f}", f"{row['seconds']:.2f}", times(row)]
+            for name, row in summary["load"].items()
+        ],
+    )
+    return "\n".join(lines)
+
+
+def describe(rung: str, record: Mapping[str, Any]) -> str:
+    """Return what a rung of the ladder changes, in words; the last one depends on the device."""
+    if rung == "ours" and record["environment"]["device_kind"] == "cuda":
+        return SAYS["graphs"]
+    return SAYS[rung]
+
+
+def _compared(row: Mapping[str, Any]) -> str:
+    return "the usual loop" if row["compared_with"] == "usual" else "ours"
+
+
+def _memory(row: Mapping[str, Any]) -> str:
+    kind = "host_mib" if row["ours_device_mib"] is None else "device_mib"
+    pair = [row[f"{name}_{kind}"] for name in ("usual", "ours")]
+    return " -> ".join("-" if value is None else f"{value:,.0f}" for value in pair)
+
+
+def markdown(records: Sequence[Mapping[str, Any]]) -> str:
+    """Return the README's table of every record: training speed and memory."""
+    parts = []
+    for record in records:
+        where = record["environment"]
+        bf16 = ""
+        if where["device_kind"] == "cpu":
+            bf16 = ", with" if where["cpu_multiplies_bf16"] else ", without"
+            bf16 += " bf16 instructions"
+        parts.append(
+            f"On {where['device']}{bf16}, PyTorch {where['versions']['torch']}, in batches of "
+            f"{record['settings']['batch_size']}, median (and range) of {record['settings']['repeats']} "
+            "pairs:\n"
+        )
+        rows = [["network", "usual loop, images/s", "ours, images/s", "ratio", "share of the matmul peak",
+                 "peak memory, MiB"]]  # fmt: skip
+        for model, row in record["summary"]["train"].items():
+            rows.append(
+                [
+                    model,
+                    f"{row['usual']:,.1f}",
+                    f"{row['ours']:,.1f}",
+                    times(row),
+                    f"{share(row['usual_share'])} → {share(row['ours_share'])}",
+                    _memory(row).replace("->", "→"),
+                ]
+            )
+        lines = ["| " + " | ".join(row) + " |" for row in rows]
+        lines.insert(1, "| --- |" + " ---: |" * (len(rows[0]) - 1))
+        parts.append("\n".join(lines) + "\n")
+    return "\n".join(parts)
+
+
+@functools.lru_cache(maxsize=1)
+def _validator() -> Any:
+    import jsonschema
+
+    schema = json.loads(resources.files("fercourse").joinpath("bench/record.schema.json").read_text())
+    return jsonschema.Draft202012Validator(schema)
+
+
+def check_record(record: Any, source: str) -> dict[str, Any]:
+    """Return a bench's record, if it is one.
+
+    Raises:
+        FercourseError: it does not follow ``bench/record.schema.json``, or its summary is not the one that
+            follows from its measurements.
+    """
+    error = next(iter(sorted(_validator().iter_errors(record), key=lambda e: list(map(str, e.path)))), None)
+    if error is not None:
+        where = "/".join(map(str, error.path)) or "the whole"
+        raise FercourseError(f"{source} is not a bench's record: {where}: {error.message[:200]}.")
+    if record["summary"] != summarise(record):
+        raise FercourseError(
+            f"{source} holds a summary that does not follow from its measurements: make the record anew with "
+            "`fercourse bench --out`."
+        )
+    return record
+
+
+def read_record(path: str | os.PathLike[str]) -> dict[str, Any]:
+    """Read and check a bench's record; errors as in `check_record`, also for a file that is no JSON."""
+    try:
+        record = json.loads(Path(path).read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise FercourseError(f"{path} cannot be read as a bench's record ({error}).") from error
+    return check_record(record, str(path))
+
+
+def load_records(folder: str | os.PathLike[str] | None = None) -> list[dict[str, Any]]:
+    """Return every record in ``bench`` of the results folder, by name; none where there is none."""
+    return [read_record(path) for path in sorted((Path(folder or results_folder()) / "bench").glob("*.json"))]
+
+
+def write_record(record: dict[str, Any], path: str | os.PathLike[str]) -> None:
+    """Check a record and write it, a line a measurement."""
+    check_record(record, "What was to be recorded")
+    rows = ",\n".join(f"  {json.dumps(row)}" for row in record["measurements"])
+    parts = []
+    for key, value in record.items():
+        text = f"[\n{rows}\n ]" if key == "measurements" else json.dumps(value, indent=1).replace("\n", "\n ")
+        parts.append(f" {json.dumps(key)}: {text}")
+    write_text(path, "{\n" + ",\n".join(parts) + "\n}\n")

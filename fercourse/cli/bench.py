@@ -1,0 +1,68 @@
+"""`fercourse bench`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from fercourse.cli.options import Data, Device, Json, Quiet, app, print_json
+
+
+@app.command()
+def bench(
+    data: Data = None,
+    models: Annotated[str | None, typer.Option(help="Networks to measure, with commas between.")] = None,
+    parts: Annotated[
+        str | None, typer.Option(help="Of train,ladder,slower,evaluate,load; default: all of them.")
+    ] = None,
+    seconds: Annotated[float, typer.Option(help="How long each measurement lasts, at least.")] = 5.0,
+    repeats: Annotated[int, typer.Option(help="How often each is taken, in turn with the others.")] = 3,
+    compiled: Annotated[
+        bool, typer.Option("--compile", help="Also measure torch.compile; needs a C++ compiler and a minute.")
+    ] = False,
+    out: Annotated[Path | None, typer.Option(help="Write the record, as JSON, into this file.")] = None,
+    device: Device = None,
+    quiet: Quiet = False,
+    as_json: Json = False,
+) -> None:
+    """Measure how fast training is here, in turn with the loop that most FER repositories have.
+
+    Trains on drawn faces unless --data names something else: what is on the images does not change the speed.
+    The readers of fer2013.csv are measured where --data is such a file.
+    """
+    from fercourse.bench.report import report, write_record
+    from fercourse.bench.run import MODELS, PARTS, Settings, run
+    from fercourse.data import load_faces
+    from fercourse.data.synthetic import synthetic_faces
+
+    settings = Settings(
+        models=tuple(models.split(",")) if models is not None else MODELS,
+        parts=tuple(parts.split(",")) if parts is not None else PARTS,
+        seconds=seconds,
+        repeats=repeats,
+        compile=compiled,
+    )
+    faces = load_faces(data) if data is not None else synthetic_faces(sizes=(2048, 0, 0))
+    source = str(data) if data and data.endswith(".csv") else None
+
+    def say(line: str) -> None:
+        if not quiet:
+            typer.echo(line, err=True)
+
+    if data is None:
+        say("The images are drawn faces, as many as FER-2013 has: what they show does not change the speed.")
+    try:
+        record = run(faces, settings, device=device, source=source, progress=not quiet, say=say)
+    except KeyboardInterrupt as error:
+        typer.echo("Stopped. Nothing was written.", err=True)
+        raise typer.Exit(130) from error
+    if out is not None:
+        write_record(record, out)
+    if as_json:
+        print_json(record)
+    else:
+        typer.echo(report(record))
+        if out is not None:
+            typer.echo(f"Record written: {out}")
