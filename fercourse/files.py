@@ -1,4 +1,4 @@
-"""Files that are either whole or absent."""
+"""Files that are either whole or absent, and folders that one process at a time works in."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+from filelock import FileLock, Timeout
 
 from fercourse.errors import FercourseError
 
@@ -49,3 +51,42 @@ def write_text(path: str | os.PathLike[str], text: str) -> None:
     """Write ``text`` (UTF-8) to ``path``, whole or not at all; errors as in `atomic_path`."""
     with atomic_path(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
+
+
+def clear_temporary(folder: str | os.PathLike[str]) -> None:
+    """Delete what killed writers have left in a folder that nobody else writes to (see `locked`)."""
+    for path in Path(folder).glob(".*-????????.*"):
+        path.unlink(missing_ok=True)
+
+
+@contextmanager
+def locked(path: str | os.PathLike[str], busy: str, *, timeout: float = 0.0) -> Iterator[None]:
+    """Hold the lock file ``path`` while the block runs; it frees itself if the process dies.
+
+    Args:
+        path: made if need be, with its folder, and left behind: deleting it could let two in at once.
+        busy: what to say if another process holds it, without a full stop.
+        timeout: seconds to wait for it.
+
+    Raises:
+        FercourseError: another process holds it, or the folder cannot be written to.
+    """
+    path = Path(path)
+    lock = FileLock(path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        lock.acquire(timeout=timeout)
+    except Timeout as error:
+        raise FercourseError(
+            f"{busy} by another process (it holds {path}): wait for it, or stop it."
+        ) from error
+    except NotImplementedError:
+        pass  # a file system without locks, such as a mounted cloud drive: better without than not at all
+    except OSError as error:
+        raise FercourseError(
+            f"Cannot write {path}: {error.strerror or error}. Choose a folder that can be written to."
+        ) from error
+    try:
+        yield
+    finally:
+        lock.release()

@@ -6,6 +6,7 @@ import json
 import os
 import platform
 import subprocess
+from collections.abc import Callable
 from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fercourse.errors import FercourseError
-from fercourse.files import write_text
+from fercourse.files import clear_temporary, locked, write_text
 
 if TYPE_CHECKING:
     from torch import nn
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
     from fercourse.train import Fit
 
 RUN = "run.json"
+LOCK = ".lock"
+CHECKPOINT_SECONDS = "FERCOURSE_CHECKPOINT_SECONDS"
 LIBRARIES = ("torch", "torchvision", "numpy", "scikit-learn", "scipy", "pillow")
 
 
@@ -67,6 +70,12 @@ def environment() -> dict[str, Any]:
     }
 
 
+def layout_of(faces: Faces) -> str:
+    """Return the layout a record names: that of the files, or 'synthetic' with its preset."""
+    preset = faces.details.get("preset")
+    return faces.layout if preset in (None, "standard") else f"{faces.layout}-{preset}"
+
+
 def build_model(config: TrainConfig) -> nn.Module:
     """Return the configured network with the weights that its seed draws."""
     import torch
@@ -86,25 +95,46 @@ def train_run(
     device: str | None = None,
     progress: bool = True,
     tensorboard: bool = False,
+    wait: float = 0.0,
+    on_epoch: Callable[[list[dict[str, float]]], None] | None = None,
 ) -> tuple[nn.Module, Fit]:
     """Train a configuration on a data set into a folder; return the best epoch's model and the history.
 
     The folder gets ``run.json`` (configuration, environment, data), the checkpoints and logs of
-    `fercourse.train.fit`.
+    `fercourse.train.fit`. It is locked meanwhile: two trainings cannot share it. The state is saved every 60
+    seconds, or as often as the environment variable FERCOURSE_CHECKPOINT_SECONDS says.
+
+    Args:
+        wait: seconds to wait for a process that holds the folder.
+        on_epoch: called with the history after every epoch.
 
     Raises:
-        FercourseError: the folder cannot be written or holds another run, and whatever `fit` raises.
+        FercourseError: the folder cannot be written, is in use or holds another run, and whatever `fit`
+            raises.
     """
+    with locked(Path(out) / LOCK, f"{out} is being trained in", timeout=wait):
+        clear_temporary(out)
+        return _train_run(config, faces, Path(out), resume, device, progress, tensorboard, on_epoch)
+
+
+def _train_run(
+    config: TrainConfig,
+    faces: Faces,
+    folder: Path,
+    resume: bool,
+    device: str | None,
+    progress: bool,
+    tensorboard: bool,
+    on_epoch: Callable[[list[dict[str, float]]], None] | None,
+) -> tuple[nn.Module, Fit]:
     from fercourse.device import describe_device, pick_device
     from fercourse.train import fit
 
-    folder = Path(out)
     place = pick_device(device)
-    preset = faces.details.get("preset")  # of drawn faces
     asked = {
         "config": config.to_dict(),
         "data": {
-            "layout": faces.layout if preset in (None, "standard") else f"{faces.layout}-{preset}",
+            "layout": layout_of(faces),
             "fingerprint": faces.fingerprint,
             "sizes": {split.split: len(split) for split in faces},
         },
@@ -137,8 +167,18 @@ def train_run(
         device=place,
         progress=progress,
         tensorboard=tensorboard,
+        checkpoint_seconds=_checkpoint_seconds(),
+        on_epoch=on_epoch,
     )
     return model, result
+
+
+def _checkpoint_seconds() -> float:
+    text = os.environ.get(CHECKPOINT_SECONDS, "60")
+    try:
+        return float(text)
+    except ValueError as error:
+        raise FercourseError(f"{CHECKPOINT_SECONDS} is {text!r}; expected a number of seconds.") from error
 
 
 def read_run(folder: str | os.PathLike[str]) -> dict[str, Any]:

@@ -40,23 +40,6 @@ def fails(capsys, *arguments: object) -> str:
 
 
 @pytest.fixture(scope="module")
-def small_faces(tmp_path_factory) -> Path:
-    """A file of 700 drawn faces in the layout of fer2013.csv, to train on in seconds."""
-    faces = load_faces("synthetic-easy")
-    path = tmp_path_factory.mktemp("data") / "fer2013.csv"
-    with path.open("w") as file:
-        file.write("emotion,pixels,Usage\n")
-        for split, usage, count in (
-            ("train", "Training", 500),
-            ("val", "PublicTest", 100),
-            ("test", "PrivateTest", 100),
-        ):
-            for image, label in zip(faces[split].images[:count], faces[split].labels[:count], strict=True):
-                file.write(f"{label},{' '.join(map(str, image.ravel()))},{usage}\n")
-    return path
-
-
-@pytest.fixture(scope="module")
 def trained(tmp_path_factory, small_faces) -> Path:
     """A run of two epochs."""
     out = tmp_path_factory.mktemp("runs") / "first"

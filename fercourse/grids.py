@@ -1,0 +1,137 @@
+"""Which trainings make a table of a paper, the most informative first."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from fercourse.errors import FercourseError, nearest
+from fercourse.recipes import TrainConfig, make_config
+
+
+@dataclass(frozen=True)
+class Row:
+    """One row of a table: a network, a recipe, what is changed in it, and what the row shows."""
+
+    model: str
+    recipe: str
+    shows: str
+    changes: Mapping[str, Any] | None = None
+
+
+def _table1() -> list[Row]:
+    """Paper 1's augmentation ablation, ResNet18; its best row is Table 2's."""
+    return [
+        Row("resnet18", "paper1", "flip and crop: the paper's choice"),
+        Row("resnet18", "paper1", "no augmentation", {"augment": {"flip": 0.0, "crop": 0.0}}),
+        Row("resnet18", "paper1", "flip alone", {"augment": {"crop": 0.0}}),
+        Row("resnet18", "paper1", "flip, crop and rotation", {"augment": {"rotation": 0.5}}),
+        Row("resnet18", "paper1", "flip, crop and erasing", {"augment": {"erasing": 0.5}}),
+    ]
+
+
+def _table2() -> list[Row]:
+    """Paper 1's comparison. The first four decide its claims: residual learning and squeeze-and-excitation
+    help; the rest follow from the cheap to the dear."""
+    models = {
+        "resnet18": "residual learning, against VGG16",
+        "vgg16": "the best of the VGG networks",
+        "se_resnet34": "the paper's best",
+        "resnet34": "without squeeze-and-excitation",
+        "mobilenet_v3_small": "the lightest",
+        "vgg11": "the shallowest VGG",
+        "se_resnet18": "squeeze-and-excitation, which gains nothing here in the paper",
+        "mobilenet_v2": "inverted residuals",
+        "mobilenet_v3_large": "inverted residuals with squeeze-and-excitation",
+        "vgg13": "depth of VGG",
+        "vgg19": "the deepest VGG",
+        "resnet50": "bottlenecks",
+        "se_resnet50": "bottlenecks with squeeze-and-excitation",
+    }
+    return [Row(model, "paper1", shows) for model, shows in models.items()]
+
+
+def _paper2() -> list[Row]:
+    """Paper 2's pair in the first epochs."""
+    return [
+        Row("basic_cnn", "paper2", "the basic CNN: about 0.5 at the start, says the paper"),
+        Row("resnet50v2", "paper2", "ResNet50V2: about 0.25 at the same epoch, says the paper"),
+    ]
+
+
+def _ablations() -> list[Row]:
+    """What the papers leave open, tried both ways; judged on val alone."""
+    return [
+        Row("resnet18", "paper1", "as settled in the recipe"),
+        Row("resnet18", "paper1", "torchvision's crops", {"augment": {"crop_scale": (0.08, 1.0)}}),
+        Row("resnet18", "paper1", "mild crops", {"augment": {"crop_scale": (0.8, 1.0)}}),
+        Row("resnet18", "paper1", "no class weights", {"class_weights": False}),
+        Row("resnet18", "paper1", "no initial bias", {"bias_init": False}),
+        Row("resnet18", "paper1", "neither", {"class_weights": False, "bias_init": False}),
+        Row("vgg16", "paper1", "VGG with batch norm, as settled"),
+        Row("vgg16", "paper1", "VGG without batch norm", {"model_options": {"norm": "none"}}),
+        Row("vgg16", "paper1", "VGG with dropout", {"model_options": {"dropout": 0.5}}),
+        Row("se_resnet18", "paper1", "squeeze-and-excitation in the branch, as settled"),
+        Row("se_resnet18", "paper1", "after the sum", {"model_options": {"se_position": "post"}}),
+        Row("mobilenet_v2", "paper1", "MobileNetV2 as published"),
+        Row(
+            "mobilenet_v2",
+            "paper1",
+            "with projection shortcuts",
+            {"model_options": {"shortcut": "projection"}},
+        ),
+        Row("basic_cnn", "paper2", "the basic CNN with PyTorch's batch norm momentum"),
+        Row("basic_cnn", "paper2", "with Keras's", {"model_options": {"bn_momentum": 0.01}}),
+    ]
+
+
+def _smoke() -> list[Row]:
+    """Two minutes on a laptop: shows how a grid works. Its accuracies mean nothing."""
+    return [
+        Row("basic_cnn", "smoke", "runs"),
+        Row("basic_cnn", "smoke", "runs, with another number", {"lr": 3e-3}),
+        Row("mobilenet_v3_small", "smoke", "runs, another network"),
+    ]
+
+
+#: The grids by name.
+GRIDS: dict[str, Callable[[], list[Row]]] = {
+    "table2": _table2,
+    "table1": _table1,
+    "paper2": _paper2,
+    "ablations": _ablations,
+    "smoke": _smoke,
+}
+
+
+def grid(name: str, seeds: int = 1, changes: Mapping[str, Any] | None = None) -> list[TrainConfig]:
+    """Return a grid's configurations, every row with seed 0 first, then every row with seed 1, and so on.
+
+    A whole table with one seed says more than one row with all its seeds.
+
+    Args:
+        name: a key of `GRIDS`.
+        seeds: trainings of each row, with seeds 0, 1, ...
+        changes: changed in every row, as in `make_config`; for trials.
+
+    Raises:
+        FercourseError: no such grid, seeds that are no whole number from 1 up, a wrong change.
+    """
+    if name not in GRIDS:
+        raise FercourseError(
+            f"Grid {name!r} does not exist{nearest(name, GRIDS)}. The grids are {', '.join(GRIDS)}."
+        )
+    if isinstance(seeds, bool) or not isinstance(seeds, int) or seeds < 1:
+        raise FercourseError(f"seeds is {seeds!r}; expected a whole number from 1 up.")
+    configs = []
+    for seed in range(seeds):
+        for row in GRIDS[name]():
+            own, common = dict(row.changes or {}), dict(changes or {})
+            for key in ("augment", "model_options"):
+                if key in own and isinstance(common.get(key), Mapping):
+                    common[key] = {**own[key], **common[key]}
+            config = make_config(row.model, row.recipe, **{**own, **common, "seed": seed})
+            if config not in configs:  # a change for all may make two rows one
+                configs.append(config)
+    return configs

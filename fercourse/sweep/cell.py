@@ -1,0 +1,108 @@
+"""One cell of a grid, from wherever it stands to its record; the same on this machine and on a cluster."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from fercourse.errors import FercourseError
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from fercourse.data.faces import Faces
+    from fercourse.recipes import TrainConfig
+
+#: A process that was stopped may still be writing its state when the next one starts.
+PATIENCE = 120.0
+
+Report = Callable[[dict[str, Any]], None]
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What a finished cell leaves: its record, and the logits of val and test where they are kept."""
+
+    record: dict[str, Any]
+    logits: dict[str, np.ndarray]
+
+
+def measure_cell(
+    config: TrainConfig,
+    faces: Faces,
+    folder: str | os.PathLike[str],
+    *,
+    final: bool,
+    device: str | None = None,
+    threads: int | None = None,
+    report: Report = lambda _: None,
+) -> Measured:
+    """Train a configuration to its end, going on where it stopped, and measure it.
+
+    Args:
+        folder: of this run alone; its checkpoint is there.
+        final: whether its configuration is listed in final.yml, so that the test split is opened.
+        threads: of a CPU; the same number gives the same bits.
+        report: called at the start and after every epoch with epoch, epochs, val_accuracy (the best so far)
+            and seconds_left.
+
+    Raises:
+        FercourseError: whatever `fercourse.runs.train_run` and `evaluate_run` raise.
+        KeyboardInterrupt: stopped; the state is saved.
+    """
+    import torch
+
+    from fercourse.runs import evaluate_run, make_record, train_run
+
+    if threads is not None:
+        torch.set_num_threads(threads)
+    begun, first = time.monotonic(), None
+
+    def on_epoch(history: list[dict[str, float]]) -> None:
+        nonlocal first
+        if first is None:
+            first = len(history) - 1
+        done = len(history)
+        report(
+            {
+                "epoch": done,
+                "epochs": config.epochs,
+                "val_accuracy": max(row["val_accuracy"] for row in history),
+                "seconds_left": (time.monotonic() - begun) / (done - first) * (config.epochs - done),
+            }
+        )
+
+    report({"epoch": 0, "epochs": config.epochs, "val_accuracy": None, "seconds_left": None})
+    train_run(
+        config, faces, folder, resume=True, device=device, progress=False, wait=PATIENCE, on_epoch=on_epoch
+    )
+    splits = ("train", "val", "test") if final else ("train", "val")
+    results = evaluate_run(folder, faces, splits, device=device, progress=False)
+    record = make_record(folder, results)
+    return Measured(record, {split: results[split]["logits"] for split in splits[1:]})
+
+
+def keep(measured: Measured, results: str | os.PathLike[str]) -> Path:
+    """Write a cell's record, and its logits where final.yml asks for them; return the record's path.
+
+    A record that is there already, of the same run, is left as it is.
+
+    Raises:
+        FercourseError: whatever `fercourse.records.write_record` raises.
+    """
+    from fercourse.logits import keeps_logits, save_logits
+    from fercourse.records import read_record, write_record
+
+    path = Path(results) / "runs" / f"{measured.record['name']}.json"
+    if not path.exists():
+        write_record(measured.record, results)
+    record = read_record(path)
+    if record.data["data"]["fingerprint"] != measured.record["data"]["fingerprint"]:
+        raise FercourseError(f"{path} is of other data: name another results folder (--results).")
+    if keeps_logits(record, results):
+        save_logits(record, measured.logits, results)
+    return path

@@ -1,0 +1,305 @@
+"""Grids: planned, run, stopped, killed and gone on with; each training once, its record as if undisturbed."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import resource
+import subprocess
+import sys
+import time
+
+import psutil
+import pytest
+from grids import kill, plan_of, records_in, small, start, workers_of
+
+from fercourse.data import load_faces
+from fercourse.errors import FercourseError
+from fercourse.files import locked
+from fercourse.grids import GRIDS, grid
+from fercourse.records import record_name
+from fercourse.runs import train_run
+from fercourse.sweep import make_plan, run_grid
+from fercourse.sweep.cell import measure_cell
+from fercourse.sweep.pace import measure_pace
+from fercourse.sweep.plan import describe_plan, duration, pace_key
+
+#: Kills of `test_killed_at_any_moment`; `make test-faults` asks for 50.
+KILLS = int(os.environ.get("FERCOURSE_KILLS", 5))
+
+
+def run(plan, data, folder, **options):
+    values = {"jobs": 2, "device": "cpu", "threads": 1, **options}
+    return run_grid(plan, str(data), runs=folder / "runs", results=folder / "results", **values)
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory, small_faces):
+    """A grid of three trainings that nothing disturbed: what every other way must lead to."""
+    folder = tmp_path_factory.mktemp("undisturbed")
+    outcome = run(plan_of([small(seed) for seed in range(3)], small_faces, folder), small_faces, folder)
+    assert len(outcome.recorded) == 3
+    return records_in(folder)
+
+
+@pytest.mark.parametrize("name", GRIDS)
+def test_every_grid_has_a_record_name_for_each_cell(name):
+    configs = grid(name, seeds=3)
+    names = [record_name(config.to_dict(), "csv", "cuda") for config in configs]
+    assert len(set(names)) == len(names)
+    rows = len(names) // 3
+    assert [config.seed for config in configs] == [0] * rows + [1] * rows + [2] * rows
+
+
+def test_table2_is_the_thirteen_networks_of_the_paper():
+    from fercourse.models import model_table
+
+    paper = {row["name"] for row in model_table() if row["paper"] == "paper 1"}
+    assert len(paper) == 13
+    assert {config.model for config in grid("table2")} == paper
+
+
+def test_table1_shares_its_best_row_with_table2():
+    assert grid("table1")[0] == grid("table2")[0]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("tabel2",), "did you mean 'table2'"),
+        (("table2", 0), "whole number from 1"),
+        (("table2", 1.5), "1.5"),
+    ],
+)
+def test_a_wrong_grid_is_told(arguments, said):
+    with pytest.raises(FercourseError, match=said):
+        grid(*arguments)
+
+
+def test_a_failing_training_stops_no_other_and_a_second_start_does_only_what_is_left(tmp_path, small_faces):
+    good = [small(0, epochs=1), small(1, epochs=1)]
+    bad = small(2, optimizer="sgd", lr=1e9)
+    plan = plan_of([good[0], bad, good[1]], small_faces, tmp_path)
+    assert [cell.state for cell in plan.cells] == ["new"] * 3
+    events = []
+    outcome = run(plan, small_faces, tmp_path, report=lambda name, event: events.append((name, event)))
+    assert list(outcome.failed) == [plan.cells[1].name], outcome
+    assert sorted(outcome.recorded) == sorted(plan.cells[i].name for i in (0, 2))
+    assert "The loss became" in outcome.failed[plan.cells[1].name]
+    assert {"recorded", "failed", "epoch"} <= {key for _, event in events for key in event}
+    before = {path: path.read_bytes() for path in (tmp_path / "results" / "runs").glob("*.json")}
+    again = plan_of([good[0], bad, good[1]], small_faces, tmp_path)
+    assert [cell.state for cell in again.cells] == ["recorded", "recorded", "new"]
+    outcome = run(again, small_faces, tmp_path)
+    assert not outcome.recorded
+    assert before == {path: path.read_bytes() for path in before}
+
+
+def test_the_budget_stops_in_order_and_the_next_start_goes_on(tmp_path, small_faces):
+    plan = plan_of([small(0, epochs=2000), small(1, epochs=2000)], small_faces, tmp_path)
+    begun = []
+
+    def report(_, event):
+        if event.get("epoch") == 1:
+            begun.append(time.monotonic())
+
+    outcome = run(plan, small_faces, tmp_path, jobs=1, budget=20, report=report)
+    assert begun, "20 seconds did not suffice for an epoch"
+    assert outcome.stopped == [plan.cells[0].name]
+    assert outcome.not_started == [plan.cells[1].name]
+    again = plan_of([small(1, epochs=2000), small(0, epochs=2000)], small_faces, tmp_path)
+    assert [(cell.config.seed, cell.state) for cell in again.cells] == [(0, "cut off"), (1, "new")]
+    assert again.cells[0].epochs_done >= 1
+
+
+def test_killed_at_any_moment(tmp_path, small_faces, undisturbed):
+    """The whole grid, its driver alone, or one training is killed, again and again; nothing is lost."""
+    moments = random.Random(11)
+    killed = {"all": 0, "driver": 0, "training": 0}
+    done = 0
+    starts = 0
+    count = 3 if KILLS < 10 else 12  # enough to train for so many kills
+    while sum(killed.values()) < KILLS:
+        if done == count:  # all recorded before the last kill: begin anew, elsewhere
+            tmp_path = tmp_path / "more"
+        starts += 1
+        assert starts < 4 * KILLS
+        process = start(small_faces, tmp_path, count=count)
+        deadline = time.monotonic() + moments.uniform(0.5, 12)
+        while process.poll() is None and time.monotonic() < deadline:
+            time.sleep(0.02)
+        if process.poll() is None:
+            workers = workers_of(process)
+            kind = moments.choice(["all", "driver", "training"])
+            if kind == "all":
+                kill([process, *workers])
+            elif kind == "driver":
+                kill([process])
+            elif workers:
+                kill([moments.choice(workers)])
+                process.communicate(timeout=300)
+            killed[kind] += 1
+        kill([process])
+        process.communicate(timeout=60)
+        done = len(records_in(tmp_path))
+    process = start(small_faces, tmp_path, count=count)
+    output, _ = process.communicate(timeout=600)
+    assert "OUTCOME" in output, output
+    records = records_in(tmp_path)
+    assert len(records) == count
+    for name, record in undisturbed.items():
+        assert records[name] == record, name
+    for path in (tmp_path / "runs").rglob(".*-????????.*"):
+        raise AssertionError(f"{path} was left behind")
+
+
+def test_two_starts_at_once(tmp_path, small_faces):
+    plan = plan_of([small()], small_faces, tmp_path)
+    with (
+        locked(tmp_path / "runs" / ".grid.lock", "held"),
+        pytest.raises(FercourseError, match=r"is being filled by another process .*wait for it, or stop it"),
+    ):
+        run(plan, small_faces, tmp_path)
+    with (
+        locked(tmp_path / "run" / ".lock", "held"),
+        pytest.raises(FercourseError, match="is being trained in by another process"),
+    ):
+        train_run(small(), load_faces(small_faces), tmp_path / "run", progress=False)
+    assert not (tmp_path / "run" / "run.json").exists()
+
+
+def test_a_full_disk_loses_nothing(tmp_path, small_faces, undisturbed):
+    """Files may grow to 20 KB only: no checkpoint fits. Then there is room again."""
+
+    def no_room():
+        resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))
+
+    code = (
+        "import sys; sys.path.insert(0, sys.argv[1])\n"
+        "from pathlib import Path\n"
+        "from grids import plan_of, small\n"
+        "from fercourse.sweep import run_grid\n"
+        "data, folder = Path(sys.argv[2]), Path(sys.argv[3])\n"
+        "outcome = run_grid(plan_of([small()], data, folder), str(data), runs=folder / 'runs',\n"
+        "    results=folder / 'results', device='cpu', threads=1)\n"
+        "print(outcome.failed)\n"
+    )
+    command = [sys.executable, "-c", code, os.path.dirname(__file__), str(small_faces), str(tmp_path)]
+    full = subprocess.run(command, capture_output=True, text=True, preexec_fn=no_room)
+    assert "Cannot write" in full.stdout, full.stdout + full.stderr
+    assert not records_in(tmp_path)
+    outcome = run(plan_of([small()], small_faces, tmp_path), small_faces, tmp_path)
+    assert len(outcome.recorded) == 1
+    for name, record in records_in(tmp_path).items():
+        assert record == undisturbed[name]
+
+
+def test_a_clock_set_back_changes_nothing(tmp_path, small_faces, undisturbed, monkeypatch):
+    now = [2_000_000_000.0]
+
+    def backwards():
+        now[0] -= 3600
+        return now[0]
+
+    monkeypatch.setattr(time, "time", backwards)
+    measured = measure_cell(small(), load_faces(small_faces), tmp_path, final=False, device="cpu", threads=1)
+    record = json.loads(json.dumps(measured.record))
+    del record["environment"]["commit"], record["history"]["seconds"]
+    assert record == undisturbed[f"{record['name']}.json"]
+
+
+def test_records_of_other_data_are_refused(tmp_path, small_faces, undisturbed):
+    assert undisturbed
+    folder = tmp_path / "results" / "runs"
+    folder.mkdir(parents=True)
+    name, record = next(iter(undisturbed.items()))
+    record = json.loads(json.dumps(record))
+    record["data"]["fingerprint"] = "0" * 64
+    record["environment"]["commit"] = "unknown"
+    record["history"]["seconds"] = [1.0] * 4
+    (folder / name).write_text(json.dumps(record))
+    with pytest.raises(FercourseError, match="recorded on other data"):
+        plan_of([small(seed) for seed in range(3)], small_faces, tmp_path)
+
+
+def test_a_record_of_a_gpu_counts_on_a_cpu_too(tmp_path, small_faces, undisturbed):
+    folder = tmp_path / "results" / "runs"
+    folder.mkdir(parents=True)
+    name, record = next(iter(undisturbed.items()))
+    record = json.loads(json.dumps(record))
+    record["environment"] |= {"commit": "unknown", "device_kind": "cuda"}
+    record["history"]["seconds"] = [1.0] * 4
+    record["name"] = record["name"].removesuffix("-cpu")
+    (folder / name.replace("-cpu.json", ".json")).write_text(json.dumps(record))
+    states = {
+        cell.config.seed: cell.state for cell in plan_of([small(0), small(1)], small_faces, tmp_path).cells
+    }
+    assert states == {0: "recorded", 1: "new"}
+    on_gpu = make_plan(
+        [small(0)], load_faces(small_faces), runs=tmp_path, results=tmp_path / "results", device_kind="cuda"
+    )
+    assert on_gpu.cells[0].state == "recorded"
+
+
+def test_a_plan_says_how_long(tmp_path, small_faces):
+    import torch
+
+    config = small()
+    pace = measure_pace(config, torch.device("cpu"))
+    plan = plan_of([config, small(1)], small_faces, tmp_path)
+    seconds = plan.seconds({pace_key(config): pace}, load_faces(small_faces))
+    assert seconds[plan.cells[0].name] == pytest.approx(4 * pace * (160 + 100 / 3))
+    text = describe_plan(plan, seconds, 2)
+    assert "2 trainings: 0 recorded, 0 cut off, 2 new." in text
+    assert [duration(s) for s in (None, 5, 600, 7200)] == ["?", "5 s", "10 min", "2.0 h"]
+
+
+def test_on_ray_with_a_training_killed_and_the_driver_killed(tmp_path, small_faces):
+    """Two workers of a Ray cluster on this machine: the same records as without Ray, whatever is killed."""
+    pytest.importorskip("ray")
+
+    def wait_for(found, process):
+        deadline = time.monotonic() + 180
+        while not (answer := found()) and process.poll() is None and time.monotonic() < deadline:
+            time.sleep(0.05)
+        return answer
+
+    def trainings():
+        names = ((each, each.name()) for each in psutil.process_iter() if each.is_running())
+        return [each for each, name in names if name.startswith("ray::_train")]
+
+    def states():
+        return list((tmp_path / "runs").glob("*/last.safetensors"))
+
+    process = start(small_faces, tmp_path, engine="ray", epochs=40)
+    assert wait_for(states, process), process.communicate(timeout=60)
+    first = states()[0].stat().st_mtime_ns
+    kill(trainings()[:1])
+    assert wait_for(lambda: states()[0].stat().st_mtime_ns > first and len(trainings()) == 2, process)
+    kill([process])
+    process.communicate(timeout=60)
+    states_before = len(states())
+    process = start(small_faces, tmp_path, engine="ray", epochs=40)
+    output, _ = process.communicate(timeout=400)
+    assert "OUTCOME" in output, output
+    assert states_before >= 1
+    assert len(records_in(tmp_path)) == 3, output
+    folder = tmp_path / "without"
+    process = start(small_faces, folder, epochs=40)
+    output, _ = process.communicate(timeout=400)
+    assert records_in(tmp_path) == records_in(folder)
+
+
+def test_a_failure_on_ray_is_told(tmp_path, small_faces):
+    pytest.importorskip("ray")
+    from fercourse.sweep.on_ray import run_grid_on_ray
+
+    with pytest.raises(FercourseError, match="No Ray cluster at auto"):
+        run_grid_on_ray(
+            plan_of([small()], small_faces, tmp_path),
+            load_faces(small_faces),
+            runs=tmp_path / "runs",
+            results=tmp_path / "results",
+            address="auto",
+        )
