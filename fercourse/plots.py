@@ -8,6 +8,7 @@ same in the book's light and dark theme, in Jupyter and on paper.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from textwrap import wrap
 from typing import Any
 
 import matplotlib as mpl
@@ -227,6 +228,38 @@ def history(
     ax.set_ylabel(label)
     if len(curves) > 1:
         ax.legend()
+    return ax
+
+
+def ladder(
+    rungs: Mapping[str, Sequence[tuple[str, float, float, float]]],
+    *,
+    label: str = "times as fast as the usual loop",
+    ax: Axes | None = None,
+) -> Axes:
+    """Draw steps from top to bottom, for each name a line of points with bars from the least to the greatest.
+
+    Args:
+        rungs: a name to its steps: (what is changed, ratio, low, high); names may differ in their steps.
+        label: what the ratios are.
+    """
+    places: dict[str, int] = {}
+    for step in (step for steps in rungs.values() for step in steps):
+        places.setdefault(step[0], len(places))
+    ax = _axes(ax, 7.0, 0.9 + 0.45 * len(places))
+    for number, ((name, steps), colour, marker) in enumerate(
+        zip(rungs.items(), PALETTE, "osD^vPX", strict=False)
+    ):
+        ratios, low, high = np.array([step[1:] for step in steps]).T
+        # Side by side within a row, else the bars of one network hide another's.
+        y = np.array([places[step[0]] for step in steps]) + 0.16 * (number - (len(rungs) - 1) / 2)
+        ax.errorbar(ratios, y, xerr=(ratios - low, high - ratios), color=colour, marker=marker, label=name,
+                    linewidth=1, capsize=2, markersize=5)  # fmt: skip
+    ax.axvline(1, color="0.6", linewidth=1)
+    ax.set_yticks(range(len(places)), ["\n".join(wrap(step, 36)) for step in places])
+    ax.invert_yaxis()
+    ax.set_xlabel(label)
+    ax.legend()
     return ax
 
 

@@ -235,7 +235,7 @@ def test_the_real_files_in_little_memory(real_data):
 
 @pytest.mark.slow
 def test_six_times_as_fast_as_torchvision(real_data, tmp_path):
-    """On the first rows of the file, in the same run; tools/bench_load.py measures on all of it."""
+    """On the first rows of the file, in the same run; `fercourse bench` measures on all of it."""
     import time
 
     from torchvision.datasets import FER2013

@@ -103,6 +103,21 @@ def test_history_counts_epochs_from_one() -> None:
     assert ax.get_ylabel() == "accuracy"
 
 
+def test_ladder_draws_each_step_once_and_keeps_names_apart() -> None:
+    ax = plots.ladder(
+        {"a": [("first", 1.0, 0.9, 1.2), ("last", 2.0, 2.0, 2.5)], "b": [("last", 3.0, 2.0, 3.0)]}
+    )
+    assert [text.get_text() for text in ax.get_yticklabels()] == ["first", "last"]
+    first, second = ax.containers
+    assert first.lines[0].get_xdata().tolist() == [1.0, 2.0]
+    assert second.lines[0].get_xdata().tolist() == [3.0]
+    bars = [segment[:, 0].tolist() for segment in first.lines[2][0].get_segments()]
+    assert np.allclose(bars, [[0.9, 1.2], [2.0, 2.5]])
+    rows = first.lines[0].get_ydata()[1], second.lines[0].get_ydata()[0]
+    assert rows[0] < 1 < rows[1], "two networks lie on top of each other"
+    assert ax.yaxis_inverted()
+
+
 def test_figures_go_where_they_are_told_and_change_no_setting() -> None:
     before = dict(mpl.rcParams)
     _, (left, right) = plt.subplots(1, 2)

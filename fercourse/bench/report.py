@@ -16,9 +16,6 @@ from fercourse.files import write_text
 from fercourse.records import results_folder
 from fercourse.reports import columns
 
-#: The marks between which the README holds the table.
-BEGIN, END = "<!-- bench: begin -->", "<!-- bench: end -->"
-
 
 def times(ratio: Mapping[str, float], *, span: bool = True) -> str:
     """Return a ratio in words: '2.0x (1.9 to 2.1)'."""
@@ -31,13 +28,22 @@ def share(value: float | None) -> str:
     return "-" if value is None else f"{value:.0%}"
 
 
+def where(record: Mapping[str, Any]) -> str:
+    """Return what a record was measured on, and how often."""
+    environment, settings = record["environment"], record["settings"]
+    bf16 = ""
+    if environment["device_kind"] == "cpu":
+        bf16 = f" {'with' if environment['cpu_multiplies_bf16'] else 'without'} bf16 instructions"
+    return (
+        f"{environment['device']}{bf16}, PyTorch {environment['versions']['torch']}, in batches of "
+        f"{settings['batch_size']}, {settings['repeats']} pairs"
+    )
+
+
 def report(record: Mapping[str, Any]) -> str:
     """Return a record's summary as text."""
-    summary, where = record["summary"], record["environment"]
-    lines = [
-        f"On {where['device']}, PyTorch {where['versions']['torch']}; batches of "
-        f"{record['settings']['batch_size']}; median of {record['settings']['repeats']} (least to greatest)."
-    ]
+    summary = record["summary"]
+    lines = [f"On {where(record)}: medians (least to greatest)."]
 
     def table(title: str, rows: list[list[str]]) -> None:
         if len(rows) > 1:
@@ -54,7 +60,7 @@ def report(record: Mapping[str, Any]) -> str:
                 times(row),
                 row["precision"],
                 f"{share(row['usual_share'])} -> {share(row['ours_share'])}",
-                _memory(row),
+                memory(row),
             ]
             for model, row in summary["train"].items()
         ],
@@ -71,7 +77,7 @@ def report(record: Mapping[str, Any]) -> str:
     table(
         "Choices that change the speed otherwise",
         [["choice", "network", "compared with", "speed"]]
-        + [[SLOWER[row["choice"]][1], row["model"], _compared(row), times(row)] for row in summary["slower"]],
+        + [[SLOWER[row["choice"]][1], row["model"], compared(row), times(row)] for row in summary["slower"]],
     )
     table(
         "Evaluation, images a second",
@@ -99,11 +105,13 @@ def describe(rung: str, record: Mapping[str, Any]) -> str:
     return SAYS[rung]
 
 
-def _compared(row: Mapping[str, Any]) -> str:
+def compared(row: Mapping[str, Any]) -> str:
+    """Return what a choice was measured against, in words."""
     return "the usual loop" if row["compared_with"] == "usual" else "ours"
 
 
-def _memory(row: Mapping[str, Any]) -> str:
+def memory(row: Mapping[str, Any]) -> str:
+    """Return the peak memory of the usual loop and of ours in MiB: of the GPU where there is one."""
     kind = "host_mib" if row["ours_device_mib"] is None else "device_mib"
     pair = [row[f"{name}_{kind}"] for name in ("usual", "ours")]
     return " -> ".join("-" if value is None else f"{value:,.0f}" for value in pair)
@@ -113,16 +121,7 @@ def markdown(records: Sequence[Mapping[str, Any]]) -> str:
     """Return the README's table of every record: training speed and memory."""
     parts = []
     for record in records:
-        where = record["environment"]
-        bf16 = ""
-        if where["device_kind"] == "cpu":
-            bf16 = ", with" if where["cpu_multiplies_bf16"] else ", without"
-            bf16 += " bf16 instructions"
-        parts.append(
-            f"On {where['device']}{bf16}, PyTorch {where['versions']['torch']}, in batches of "
-            f"{record['settings']['batch_size']}, median (and range) of {record['settings']['repeats']} "
-            "pairs:\n"
-        )
+        parts.append(f"On {where(record)}: medians (least to greatest).\n")
         rows = [["network", "usual loop, images/s", "ours, images/s", "ratio", "share of the matmul peak",
                  "peak memory, MiB"]]  # fmt: skip
         for model, row in record["summary"]["train"].items():
@@ -133,7 +132,7 @@ def markdown(records: Sequence[Mapping[str, Any]]) -> str:
                     f"{row['ours']:,.1f}",
                     times(row),
                     f"{share(row['usual_share'])} → {share(row['ours_share'])}",
-                    _memory(row).replace("->", "→"),
+                    memory(row).replace("->", "→"),
                 ]
             )
         lines = ["| " + " | ".join(row) + " |" for row in rows]

@@ -183,9 +183,7 @@ class Bench:
         arguments = {
             "images": str(self.images),
             "device": str(self.device),
-            "seconds": min(self.settings.seconds, MATMUL_SECONDS)
-            if job.what == "matmul"
-            else self.settings.seconds,
+            "seconds": min(self.settings.seconds, MATMUL_SECONDS if job.what == "matmul" else math.inf),
             "source": self.source,
             "start_method": multiprocessing.get_start_method(),
         }
