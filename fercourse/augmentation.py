@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from fercourse.errors import FercourseError, nearest
+from fercourse.errors import FercourseError, nearest, shown
 
 #: What stands where the input has nothing: black, its edge, or its mirror image.
 FILLS = ("zeros", "border", "reflection")
@@ -74,10 +74,10 @@ class Augmentation:
             good = isinstance(values, tuple | list) and len(values) == count
             good = good and all(isinstance(v, int | float) and low <= v <= high for v in values)
             if not good or ("smaller first" in kind and values[0] > values[1]):
-                raise FercourseError(f"{name}={value!r} is not {kind} from {low:g} to {high:g}.")
+                raise FercourseError(f"{name}={shown(value)} is not {kind} from {low:g} to {high:g}.")
         if self.fill not in FILLS:
-            hint = nearest(str(self.fill), FILLS)
-            raise FercourseError(f"fill={self.fill!r} is not one of {', '.join(FILLS)}{hint}.")
+            hint = nearest(shown(self.fill), FILLS)
+            raise FercourseError(f"fill={shown(self.fill)} is not one of {', '.join(FILLS)}{hint}.")
 
     @property
     def shear_pair(self) -> Pair:

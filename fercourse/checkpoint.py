@@ -15,7 +15,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
-from fercourse.errors import FercourseError
+from fercourse.errors import FercourseError, one_line, shown
 from fercourse.files import atomic_path
 
 FORMAT = "fercourse-checkpoint-1"
@@ -66,8 +66,8 @@ def load_checkpoint(path: str | os.PathLike[str]) -> tuple[dict[str, torch.Tenso
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a dict
     except (SafetensorError, OSError, ValueError) as error:
         raise FercourseError(
-            f"{os.fspath(path)} is cut short or not a safetensors file ({error}): delete it and train again, "
-            "or restore it from a copy."
+            f"{os.fspath(path)} is cut short or not a safetensors file ({one_line(error)}): delete it and "
+            "train again, or restore it from a copy."
         ) from error
     if metadata.get("format") != FORMAT:
         raise FercourseError(
@@ -80,4 +80,10 @@ def load_checkpoint(path: str | os.PathLike[str]) -> tuple[dict[str, torch.Tenso
             f"{os.fspath(path)} was changed after it was written (its SHA-256 does not match): "
             "restore it from a copy or train again."
         )
-    return tensors, json.loads(text)
+    try:
+        facts = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise FercourseError(f"The facts in {os.fspath(path)} cannot be read ({one_line(error)}).") from error
+    if not isinstance(facts, dict):
+        raise FercourseError(f"{os.fspath(path)} holds {shown(facts)}; expected facts by name.")
+    return tensors, facts

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from fercourse.data.arrays import read_arrays
 from fercourse.errors import FercourseError
 from fercourse.files import atomic_path
 from fercourse.records import Record, final_entries, is_final, results_folder
@@ -49,14 +50,14 @@ def load_logits(record: Record, split: str, folder: str | os.PathLike[str] | Non
         FercourseError: none were kept, or they are not this record's.
     """
     path = Path(folder or results_folder()) / "logits" / f"{record.name}.npz"
-    try:
-        with np.load(path) as stored:
-            values = stored[split].astype(np.float32)
-    except (OSError, KeyError, ValueError) as error:
+    stored = read_arrays(path, "expected logits by split") if path.is_file() else {}
+    if split not in stored:
         raise FercourseError(
             f"No {split} logits of {record.name} at {path}; they are kept where final.yml asks for them."
-        ) from error
+        )
     preds = record.preds(split)
-    if values.shape != (len(preds), 7) or (values.argmax(1) != preds).mean() > 0.002:
+    values = stored[split]
+    right = values.dtype.kind == "f" and values.shape == (len(preds), 7) and bool(np.isfinite(values).all())
+    if not right or (values.argmax(1) != preds).mean() > 0.002:
         raise FercourseError(f"{path} does not belong to the record {record.name}: its classes are others.")
-    return values
+    return values.astype(np.float32)

@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import sys
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from fercourse.augmentation import Augmentation
-from fercourse.errors import FercourseError, nearest
+from fercourse.errors import FercourseError, nearest, shown
 
 OPTIMIZERS = ("adam", "adamw", "sgd")
+#: What a float can hold; whole numbers can be greater.
+_GREATEST = sys.float_info.max
 SCHEDULES = ("plateau", "one_cycle", "cosine", "constant")
 TRACKS = ("paper", "strong", "extra")
 
 
 def _fail(name: str, value: object, expected: str) -> None:
-    raise FercourseError(f"{name} is {value!r}; expected {expected}.")
+    raise FercourseError(f"{name} is {shown(value)}; expected {expected}.")
 
 
 def _number(
@@ -27,7 +30,9 @@ def _number(
     kind = "a whole number" if whole else "a number"
     span = f"{kind} {'above' if above else 'from'} {low:g}" + ("" if math.isinf(high) else f" to {high:g}")
     right = isinstance(value, int if whole else (int, float)) and not isinstance(value, bool)
-    if not right or not math.isfinite(value) or value < low or value > high or (above and value == low):
+    # Compared, not converted: a whole number may be too large for a float. NaN is in no range.
+    right = right and low <= value <= high and value < _GREATEST
+    if not right or (above and value == low):
         _fail(name, value, span)
 
 
@@ -80,20 +85,24 @@ class TrainConfig:
     def __post_init__(self) -> None:
         from fercourse.models import MODELS  # torch is needed from here on, not for reading recipes
 
+        for name in ("model", "recipe"):
+            if not isinstance(getattr(self, name), str):
+                _fail(name, getattr(self, name), "a name")
         if self.model not in MODELS:
             raise FercourseError(
-                f"Model {self.model!r} does not exist{nearest(str(self.model), MODELS)}. "
+                f"Model {shown(self.model)} does not exist{nearest(self.model, MODELS)}. "
                 f"The models are {', '.join(MODELS)}."
             )
         if not isinstance(self.model_options, Mapping):
             _fail("model_options", self.model_options, "a mapping of option names to values")
+        _check_options(self.model, self.model_options)
         if not isinstance(self.augment, Augmentation):
             _fail("augment", self.augment, "an Augmentation")
         for name, known in (("optimizer", OPTIMIZERS), ("schedule", SCHEDULES), ("track", TRACKS)):
             value = getattr(self, name)
             if value not in known:
                 raise FercourseError(
-                    f"{name} is {value!r}; expected {', '.join(known)}{nearest(str(value), known)}."
+                    f"{name} is {shown(value)}; expected {', '.join(known)}{nearest(shown(value), known)}."
                 )
         if self.precision not in ("auto", "fp32", "bf16", "fp16"):
             _fail("precision", self.precision, "auto, fp32, bf16 or fp16")
@@ -117,6 +126,37 @@ class TrainConfig:
     def to_dict(self) -> dict[str, Any]:
         """Return the configuration as plain JSON values (tuples become lists)."""
         return _plain(asdict(self))
+
+
+def _check_options(model: str, options: Mapping[str, Any]) -> None:
+    """Raise FercourseError for an option that the model has not, or whose value is of another kind.
+
+    What a builder is given then is what it knows how to judge: numbers, text and lists of whole numbers.
+    """
+    from fercourse.models import model_options
+
+    defaults = model_options(model)
+    for key, value in options.items():
+        if key not in defaults:
+            raise FercourseError(
+                f"{model} has no option {shown(key)}{nearest(shown(key), defaults)}; its options are "
+                f"{', '.join(defaults)}."
+            )
+        name, default = f"{model}'s option {key}", defaults[key]
+        if isinstance(default, bool):
+            if not isinstance(value, bool):
+                _fail(name, value, "true or false")
+        elif isinstance(default, str):
+            if not isinstance(value, str):
+                _fail(name, value, "a name")
+        elif isinstance(default, (list, tuple)):
+            if not isinstance(value, (list, tuple)) or not 1 <= len(value) <= 100:
+                _fail(name, value, "a list of whole numbers")
+            for item in value:
+                _number(name, item, 1, 100_000, whole=True)
+        elif value is not None or isinstance(default, (int, float)):
+            whole = default is None or isinstance(default, int)
+            _number(name, value, 0, 100_000, whole=whole)
 
 
 def _plain(value: Any) -> Any:
@@ -212,9 +252,9 @@ def make_config(model: str, recipe: str = "paper1", **changes: Any) -> TrainConf
     Raises:
         FercourseError: the recipe or a key does not exist (the nearest is named), or a value is wrong.
     """
-    if recipe not in RECIPES:
+    if not isinstance(recipe, str) or recipe not in RECIPES:
         raise FercourseError(
-            f"Recipe {recipe!r} does not exist{nearest(str(recipe), RECIPES)}. "
+            f"Recipe {shown(recipe)} does not exist{nearest(shown(recipe), RECIPES)}. "
             f"The recipes are {', '.join(RECIPES)}."
         )
     values = {**RECIPES[recipe], "model": model, "recipe": recipe}
@@ -255,5 +295,6 @@ def _known(values: Mapping[str, Any], cls: type, what: str) -> None:
     for key in values:
         if key not in names:
             raise FercourseError(
-                f"The {what} has no value {key!r}{nearest(str(key), names)}. It has {', '.join(names)}."
+                f"The {what} has no value {shown(key)}{nearest(shown(key), names)}. "
+                f"It has {', '.join(names)}."
             )

@@ -5,10 +5,10 @@ Everything the book shows of a training is computed from these files, without to
 
 from __future__ import annotations
 
-import base64
 import functools
 import json
 import os
+import sys
 import sysconfig
 import zlib
 from collections.abc import Iterable, Mapping
@@ -19,10 +19,15 @@ from typing import Any
 
 import numpy as np
 
-from fercourse.errors import FercourseError, nearest
-from fercourse.files import write_text
+from fercourse.errors import FercourseError, nearest, one_line, shown
+from fercourse.files import locked, write_text
+
+# Both ways, because whoever writes a record looks for them here.
+from fercourse.packing import pack_classes, pack_floats, unpack_classes, unpack_floats  # noqa: F401
 
 MAX_BYTES = 15_000
+#: Names of records; a dot begins that of a file whose writing was cut off.
+RECORDS = "[!.]*.json"
 #: Keys of a configuration that do not make another experiment.
 _SAME_EXPERIMENT = ("model", "recipe", "seed", "precision", "track")
 
@@ -33,28 +38,6 @@ def results_folder() -> Path:
         return Path(os.environ["FERCOURSE_RESULTS"])
     checkout = Path(__file__).parent.parent / "results"
     return checkout if checkout.is_dir() else Path(sysconfig.get_path("data")) / "share/fercourse/results"
-
-
-def pack_classes(classes: np.ndarray) -> str:
-    """Return classes 0 to 9, any integer dtype, shape (N,), as text: their digits, deflated, in base 64."""
-    digits = "".join(map(str, classes.tolist())).encode()
-    return base64.b64encode(zlib.compress(digits, 9)).decode()
-
-
-def unpack_classes(text: str) -> np.ndarray:
-    """Return the classes that `pack_classes` packed: int64, shape (N,)."""
-    digits = zlib.decompress(base64.b64decode(text, validate=True))
-    return np.frombuffer(digits, dtype=np.uint8).astype(np.int64) - ord("0")
-
-
-def pack_floats(values: Iterable[float]) -> str:
-    """Return numbers as float16 (3 digits) in base 64."""
-    return base64.b64encode(np.asarray(list(values), dtype="<f2").tobytes()).decode()
-
-
-def unpack_floats(text: str) -> np.ndarray:
-    """Return the numbers that `pack_floats` packed: float32, shape (N,)."""
-    return np.frombuffer(base64.b64decode(text, validate=True), dtype="<f2").astype(np.float32)
 
 
 @dataclass(frozen=True, eq=False)
@@ -233,11 +216,13 @@ def final_entries(folder: str | os.PathLike[str] | None = None) -> list[dict[str
         return []
     try:
         entries = yaml.safe_load(path.read_text(encoding="utf-8")) or []
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise FercourseError(f"{path} cannot be read ({error}).") from error
+    except Exception as error:  # YAML's own errors, and whatever its dates, tags and anchors lead to
+        raise FercourseError(f"{path} cannot be read ({one_line(error)}).") from error
     for entry in entries if isinstance(entries, list) else [entries]:
         if not isinstance(entry, dict) or not {"model", "recipe", "why"} <= entry.keys():
-            raise FercourseError(f"{path} holds {entry!r}; expected a list of model, recipe and why.")
+            raise FercourseError(f"{path} holds {shown(entry)}; expected a list of model, recipe and why.")
+        if not isinstance(entry.get("changes") or {}, dict):
+            raise FercourseError(f"{path}: changes are {shown(entry['changes'])}; expected values by name.")
     return entries
 
 
@@ -256,7 +241,14 @@ def _validator() -> Any:
     import jsonschema
 
     schema = json.loads(resources.files("fercourse").joinpath("record.schema.json").read_text())
-    return jsonschema.Draft202012Validator(schema)
+    # JSON has NaN and numbers of 400 digits, and 1.0 is a whole number to it; to readers of a record none is.
+    types = jsonschema.Draft202012Validator.TYPE_CHECKER.redefine_many(
+        {
+            "integer": lambda _, value: type(value) is int and abs(value) < 2**63,
+            "number": lambda _, value: type(value) in (int, float) and abs(value) <= sys.float_info.max,
+        }
+    )
+    return jsonschema.validators.extend(jsonschema.Draft202012Validator, type_checker=types)(schema)
 
 
 def check_record(data: Any, source: str) -> Record:
@@ -267,8 +259,8 @@ def check_record(data: Any, source: str) -> Record:
     """
     error = next(iter(sorted(_validator().iter_errors(data), key=lambda e: list(map(str, e.path)))), None)
     if error is not None:
-        where = "/".join(map(str, error.path)) or "the whole"
-        raise FercourseError(f"{source} is not a record: {where}: {error.message[:200]}.")
+        where = one_line("/".join(map(str, error.path)) or "the whole")
+        raise FercourseError(f"{source} is not a record: {where}: {one_line(error.message)}.")
     record = Record(data)
     try:
         lengths = {len(values) for values in data["history"].values()}
@@ -283,7 +275,7 @@ def check_record(data: Any, source: str) -> Record:
                 wrong |= sum(data[split]["reliability"]["count"]) != len(preds)
     except (ValueError, zlib.error, KeyError) as problem:
         raise FercourseError(
-            f"{source} is not a record: its packed values are damaged ({problem})."
+            f"{source} is not a record: its packed values are damaged ({one_line(problem)})."
         ) from problem
     if wrong:
         raise FercourseError(
@@ -301,7 +293,7 @@ def read_record(path: str | os.PathLike[str]) -> Record:
     path = Path(path)
     if not path.is_file():
         runs = results_folder() / "runs"
-        known = {p.stem: p for p in sorted(runs.glob("*.json"))}
+        known = {p.stem: p for p in sorted(runs.glob(RECORDS))}
         if path.name in known:  # a bare name
             return read_record(known[path.name])
         raise FercourseError(f"There is no record {path}{nearest(path.stem, known)}; records lie in {runs}.")
@@ -309,14 +301,14 @@ def read_record(path: str | os.PathLike[str]) -> Record:
         data = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:
         raise FercourseError(
-            f"{path} cannot be read as JSON ({error}): restore it from version control."
+            f"{path} cannot be read as JSON ({one_line(error)}): restore it from version control."
         ) from error
     return check_record(data, str(path))
 
 
 def load_records(folder: str | os.PathLike[str] | None = None) -> list[Record]:
     """Return every record in ``runs`` of the results folder, by name; an empty list where there is none."""
-    return [read_record(path) for path in sorted((Path(folder or results_folder()) / "runs").glob("*.json"))]
+    return [read_record(path) for path in sorted((Path(folder or results_folder()) / "runs").glob(RECORDS))]
 
 
 def write_record(data: Mapping[str, Any], folder: str | os.PathLike[str] | None = None) -> Path:
@@ -343,7 +335,10 @@ def write_record(data: Mapping[str, Any], folder: str | os.PathLike[str] | None 
             f"{record.name} would take {len(text.encode())} bytes; at most {MAX_BYTES} are kept."
         )
     path = folder / "runs" / f"{record.name}.json"
-    if path.exists():
-        raise FercourseError(f"{path} exists: a record is written once. Delete it yourself if it is wrong.")
-    write_text(path, text)
+    with locked(path.parent / ".writing.lock", f"{path.parent} is being written to", timeout=60):
+        if path.exists():
+            raise FercourseError(
+                f"{path} exists: a record is written once. Delete it yourself if it is wrong."
+            )
+        write_text(path, text)
     return path

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from fercourse.errors import FercourseError
+from fercourse.errors import FercourseError, shown
 
 app = typer.Typer(
     help="Facial expression recognition on FER-2013: look at the data, train, measure, compare.\n\n"
@@ -39,6 +39,10 @@ Settings = Annotated[
 ]
 
 
+#: Characters of a value; the YAML reader takes seconds for thousands of brackets.
+LONGEST = 1000
+
+
 def print_json(value: Any) -> None:
     typer.echo(json.dumps(value, indent=2))
 
@@ -51,11 +55,20 @@ def changes_of(settings: list[str]) -> dict[str, Any]:
     for setting in settings:
         key, equals, text = setting.partition("=")
         if not equals or not key:
-            raise FercourseError(f"--set {setting!r} is not a setting: expected key=value, such as lr=0.001.")
+            raise FercourseError(
+                f"--set {shown(setting)} is not a setting: expected key=value, such as lr=0.001."
+            )
+        if key.split(".")[0] in ("model", "recipe"):
+            raise FercourseError(f"--set {shown(setting)}: {shown(key)} is an argument of its own.")
+        if len(text) > LONGEST:
+            raise FercourseError(f"--set {shown(setting)}: a value has at most {LONGEST} characters.")
         try:
             value = yaml.safe_load(text)
-        except yaml.YAMLError as error:
-            raise FercourseError(f"--set {setting!r}: the value cannot be read as YAML.") from error
+            json.dumps(value)
+        except Exception as error:  # YAML's own errors, and whatever its dates, tags and anchors lead to
+            raise FercourseError(
+                f"--set {shown(setting)}: the value cannot be read as a number, text or a list in YAML."
+            ) from error
         if isinstance(value, str):
             with contextlib.suppress(ValueError):  # YAML 1.1 takes 1e-3 for text
                 value = float(value)
@@ -64,6 +77,6 @@ def changes_of(settings: list[str]) -> dict[str, Any]:
         for parent in parents:
             place = place.setdefault(parent, {})
             if not isinstance(place, dict):
-                raise FercourseError(f"--set {setting!r}: {parent} was set to a value before.")
+                raise FercourseError(f"--set {shown(setting)}: {shown(parent)} was set to a value before.")
         place[name] = tuple(value) if isinstance(value, list) else value
     return changes

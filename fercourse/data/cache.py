@@ -15,8 +15,6 @@ import os
 import sys
 import time
 import warnings
-import zipfile
-import zlib
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -24,6 +22,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from fercourse.data.arrays import read_arrays
 from fercourse.data.faces import SPLITS, Faces, FaceSet
 from fercourse.errors import FercourseError
 from fercourse.files import atomic_path, write_text
@@ -34,7 +33,8 @@ READER = 1
 ENTRIES = 6
 
 _CHUNK = 1 << 23
-_BROKEN = (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error, FercourseError)
+#: What JSON of another kind, or nested too deep, leads to; a FercourseError is a ValueError.
+_BROKEN = (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError)
 
 
 def cache_folder() -> Path:
@@ -116,10 +116,8 @@ def read_entry(key: str) -> Faces | None:
         if not path.is_file():
             return None
         # Members are stored, not compressed, and zipfile checks each one's checksum as it is read.
-        with np.load(path, allow_pickle=False) as stored:
-            meta = json.loads(bytes(stored["meta"]).decode())
-            arrays = {name: stored[name] for name in stored.files if name != "meta"}
-        faces = _unpack(arrays, meta)
+        arrays = read_arrays(path, "expected an entry of the cache")
+        faces = _unpack(arrays, json.loads(arrays.pop("meta").tobytes().decode()))
     except _BROKEN:
         warnings.warn(f"The cached data in {path} are damaged; reading the source again.", stacklevel=3)
         with contextlib.suppress(OSError):
@@ -172,7 +170,7 @@ def default_key() -> str | None:
     """The key that `remember_default` wrote last; None where there is none."""
     try:
         key = json.loads((cache_folder() / "default.json").read_text(encoding="utf-8"))["key"]
-    except (*_BROKEN, TypeError):
+    except _BROKEN:
         return None
     return key if isinstance(key, str) and key.isalnum() else None
 
@@ -183,8 +181,15 @@ def _entry(key: str) -> Path:
 
 def _unpack(arrays: dict[str, np.ndarray], meta: dict[str, Any]) -> Faces:
     sizes = meta["sizes"]
-    if sum(sizes) != len(arrays["images"]):
-        raise FercourseError("The entry's sizes do not add up.")
+    if any(type(size) is not int or size < 0 for size in sizes):
+        raise FercourseError("The entry's sizes are no sizes.")
+    for array in arrays.values():
+        if array.ndim == 0 or len(array) != sum(sizes):
+            raise FercourseError("The entry's sizes do not add up.")
+    if arrays["rows"].dtype != np.int64 or arrays["rows"].ndim != 1:
+        raise FercourseError("The entry's rows are no row numbers.")
+    if not isinstance(meta["details"], dict) or not all(isinstance(note, str) for note in meta["notes"]):
+        raise FercourseError("The entry's notes and details are of another kind.")
     parts: list[FaceSet] = []
     start = 0
     for split, size in zip(SPLITS, sizes, strict=True):
@@ -195,7 +200,8 @@ def _unpack(arrays: dict[str, np.ndarray], meta: dict[str, Any]) -> Faces:
         )
         start += size
     train, val, test = parts
-    return Faces(train, val, test, meta["layout"], meta["source"], tuple(meta["notes"]), meta["details"])
+    layout, source = str(meta["layout"]), str(meta["source"])
+    return Faces(train, val, test, layout, source, tuple(meta["notes"]), meta["details"])
 
 
 def _hex(text: str) -> str:
@@ -210,7 +216,7 @@ def _recall(index: Path, signature: str) -> str | None:
     try:
         known = json.loads(index.read_text(encoding="utf-8"))
         return known["content"] if known["signature"] == signature else None
-    except (*_BROKEN, TypeError):
+    except _BROKEN:
         return None
 
 

@@ -19,7 +19,7 @@ from tqdm import tqdm
 
 from fercourse.data.faces import EMOTIONS, SPLITS, Faces, FaceSet
 from fercourse.data.hashes import OFFICIAL_SIZES, VAL_OR_TEST, assign_rows, match, official
-from fercourse.errors import FercourseError
+from fercourse.errors import FercourseError, one_line
 
 #: Other names under which copies keep the seven classes.
 SYNONYMS = {
@@ -33,6 +33,9 @@ _SPLIT_FOLDERS = {
 _PREFIXES = {"training": "train", "publictest": "val", "privatetest": "test"}
 _NAME = re.compile(r"^(training|publictest|privatetest)[_-]?(\d+)?", re.IGNORECASE)
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".pgm", ".tif", ".tiff", ".webp")
+
+#: Pixels a side beyond which an image is taken for damaged, and bytes of a zipped one.
+LARGEST, LARGEST_FILE = 4096, 1 << 26
 
 _CHUNK = 64
 
@@ -70,8 +73,8 @@ def list_images(names: Sequence[str], where: str) -> list[Entry]:
         label = class_of(parts[-2]) if len(parts) > 1 else None
         if label is None:
             raise FercourseError(
-                f"{where}: {name} does not lie in a folder of the seven classes ({', '.join(EMOTIONS)}); "
-                "expected train/<class>/... and test/<class>/..."
+                f"{where}: {_plain(name)} does not lie in a folder of the seven classes "
+                f"({', '.join(EMOTIONS)}); expected train/<class>/... and test/<class>/..."
             )
         splits = [_SPLIT_FOLDERS[part.lower()] for part in parts[:-1] if part.lower() in _SPLIT_FOLDERS]
         entries.append(Entry(name, label, splits[-1] if splits else None))
@@ -100,7 +103,18 @@ def read_folder(path: Path, *, progress: bool | None = None) -> Faces:
 def read_zip_images(archive: zipfile.ZipFile, path: Path, *, progress: bool | None = None) -> Faces:
     """Read the same layouts from an open .zip; errors as `read_folder`."""
     entries = list_images([info.filename for info in archive.infolist() if not info.is_dir()], str(path))
-    return _read(entries, archive.read, str(path), "zip", progress)
+
+    def read(name: str) -> bytes:
+        if archive.getinfo(name).file_size > LARGEST_FILE:
+            raise ValueError(f"unpacks to more than {LARGEST_FILE >> 20} MiB")
+        return archive.read(name)
+
+    return _read(entries, read, str(path), "zip", progress)
+
+
+def _plain(name: str) -> str:
+    """A file's name for a message: as it is, or with its odd characters escaped."""
+    return name if name.isprintable() else repr(name)
 
 
 def decode(data: bytes) -> tuple[np.ndarray, tuple[int, int], str]:
@@ -109,6 +123,8 @@ def decode(data: bytes) -> tuple[np.ndarray, tuple[int, int], str]:
 
     with Image.open(io.BytesIO(data)) as image:
         size, mode = image.size, image.mode
+        if max(size) > LARGEST:  # a few bytes may promise gigabytes
+            raise ValueError(f"{size[0]}x{size[1]} pixels; at most {LARGEST} a side are read")
         grey = image if mode == "L" else image.convert("L")
         if size != (48, 48):
             grey = grey.resize(
@@ -130,10 +146,10 @@ def _read(
             name = entries[place].name
             try:
                 images[place], size, mode = decode(read(name))
-            except (OSError, ValueError, SyntaxError, EOFError, RuntimeError, zipfile.BadZipFile) as error:
-                why = (str(error).splitlines() or [type(error).__name__])[0][:80]
+            except Exception as error:  # Pillow's decoders raise whatever damaged bytes lead them to
                 raise FercourseError(
-                    f"{where}: {name} cannot be read as an image ({why}); fetch the copy again."
+                    f"{where}: {_plain(name)} cannot be read as an image ({one_line(error, 80)}); fetch the "
+                    "copy again."
                 ) from error
             kinds.append((size, mode))
         return kinds

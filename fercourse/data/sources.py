@@ -8,7 +8,6 @@ import sys
 import tempfile
 import warnings
 import zipfile
-import zlib
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -21,12 +20,14 @@ from fercourse.data import folders, hashes
 from fercourse.data.faces import SPLITS, Faces
 from fercourse.data.tables import TABLES, read_npz, read_pair, read_table
 from fercourse.data.votes import join_votes
-from fercourse.errors import FercourseError, nearest
+from fercourse.errors import FercourseError, nearest, one_line
 
 #: The public copy on Kaggle that is fetched where no source is named; it needs no account.
 KAGGLE_DATASET = "msambare/fer2013"
 #: Names of the drawn faces: 'synthetic' is the standard difficulty.
 SYNTHETIC = ("synthetic", "synthetic-easy", "synthetic-standard", "synthetic-hard")
+#: Bytes beyond which a zipped table is not unpacked; fer2013.csv has 301 million.
+LARGEST_TABLE = 1 << 30
 #: The file of FER+ votes that is joined where it lies in or beside the source.
 VOTES = "fer2013new.csv"
 
@@ -153,7 +154,10 @@ def _load(found: Found, votes: Path | None, cache: bool) -> tuple[Faces, str | N
     if cache:
         salt = found.layout
         if votes is not None:
-            salt += hashlib.sha256(votes.read_bytes()).hexdigest()
+            try:
+                salt += hashlib.sha256(votes.read_bytes()).hexdigest()
+            except OSError as error:
+                raise FercourseError(f"Cannot read the FER+ votes in {votes}: {one_line(error)}.") from error
         key = store.content_key(found.files, found.path, salt)
         if (kept := store.read_entry(key)) is not None:
             return replace(kept, source=str(found.path)), key
@@ -261,13 +265,17 @@ def _read_zip(path: Path) -> Faces:
             tables = [name for want in TABLES for name in names if name.split("/")[-1] == want]
             if not tables:
                 return replace(folders.read_zip_images(archive, path), layout="kaggle zip")
+            if archive.getinfo(tables[0]).file_size > LARGEST_TABLE:
+                raise ValueError(f"{tables[0]} unpacks to more than {LARGEST_TABLE >> 30} GiB")
             # The table's reader goes back and forth in its file, so it is unpacked for the while.
             with tempfile.TemporaryDirectory(prefix="fercourse-") as folder:
                 unpacked = archive.extract(tables[0], folder)
                 faces = read_table(Path(unpacked), f"{path}/{tables[0]}")
             return replace(faces, source=str(path))
-    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, OSError) as error:
+    except FercourseError:
+        raise
+    except Exception as error:  # zipfile and the decoders behind it trust what headers say
         raise FercourseError(
-            f"{path} is no .zip that can be read ({error}); it may be cut short or something else under that "
-            "name: fetch it again."
+            f"{path} is no .zip that can be read ({one_line(error)}); it may be cut short or something else "
+            "under that name: fetch it again."
         ) from error

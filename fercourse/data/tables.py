@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import os
-import zipfile
-import zlib
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
 from fercourse.data import hashes
+from fercourse.data.arrays import read_arrays
 from fercourse.data.faces import SPLITS, UNLABELLED, Faces, FaceSet
 from fercourse.data.fer2013 import USAGES, Table, read_csv, split_table
 from fercourse.errors import FercourseError
@@ -89,13 +88,15 @@ def read_npz(path: Path) -> Faces:
         FercourseError: the file cannot be read, or an array is missing or not of that kind.
     """
     expected = "expected the arrays images (uint8, N x 48 x 48), labels and usage"
-    try:
-        with np.load(path, allow_pickle=False) as stored:
-            images, labels, usage = (np.asarray(stored[name]) for name in ("images", "labels", "usage"))
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error) as error:
-        raise FercourseError(f"{path} cannot be read ({error}); {expected}.") from error
+    arrays = read_arrays(path, expected)
+    for name in ("images", "labels", "usage"):
+        if name not in arrays or arrays[name].ndim == 0:
+            raise FercourseError(f"{path} has no array of {name}; {expected}.")
+    images, labels, usage = arrays["images"], arrays["labels"], arrays["usage"]
     if not len(images) == len(labels) == len(usage) or not np.issubdtype(labels.dtype, np.integer):
         raise FercourseError(f"{path}: images, labels and usage do not belong together; {expected}.")
+    if (labels != labels.astype(np.int64)).any():  # they would wrap around
+        raise FercourseError(f"{path}: a label is {labels.max()}; {expected}.")
     places = np.array([USAGES.get(str(name).strip().lower(), -1) for name in usage], np.int8)
     if (places < 0).any():
         row = int(np.flatnonzero(places < 0)[0])

@@ -7,6 +7,7 @@ Distribution" (2016), the file fer2013new.csv.
 from __future__ import annotations
 
 import os
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,12 +16,14 @@ import numpy as np
 from fercourse.data import hashes
 from fercourse.data.faces import SPLITS, Faces
 from fercourse.data.fer2013 import USAGES
-from fercourse.errors import FercourseError
+from fercourse.errors import FercourseError, one_line
 
 #: The columns of votes, in the file's order.
 VOTE_COLUMNS = (
     "neutral", "happiness", "surprise", "sadness", "anger", "disgust", "fear", "contempt", "unknown", "NF",
 )  # fmt: skip
+#: A count of votes as written: int() would also take '1_0' and digits of other scripts.
+_COUNT = re.compile(r"[ \t]*-?[0-9]{1,6}[ \t\r]*")
 #: The FER+ columns that stand for `EMOTIONS`, in its order.
 VOTES_AS_EMOTIONS = (4, 5, 6, 1, 3, 2, 0)
 
@@ -36,9 +39,10 @@ def read_votes(path: str | os.PathLike[str]) -> tuple[np.ndarray, np.ndarray]:
     """
     path = Path(path)
     try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
+        # Not splitlines(): it also breaks at characters that are no line breaks to anyone else.
+        lines = path.read_text(encoding="utf-8-sig").split("\n")
     except (OSError, UnicodeDecodeError) as error:
-        raise FercourseError(f"Cannot read the FER+ votes in {path}: {error}.") from error
+        raise FercourseError(f"Cannot read the FER+ votes in {path}: {one_line(error)}.") from error
     header = [name.strip() for name in lines[0].split(",")] if lines else []
     if header != ["Usage", "Image name", *VOTE_COLUMNS]:
         raise FercourseError(
@@ -53,6 +57,8 @@ def read_votes(path: str | os.PathLike[str]) -> tuple[np.ndarray, np.ndarray]:
         fields = line.split(",")
         try:
             usage[row] = USAGES[fields[0].strip().lower()]
+            if len(fields) != 2 + len(VOTE_COLUMNS) or not all(map(_COUNT.fullmatch, fields[2:])):
+                raise ValueError("not a row of votes")
             votes[row] = list(map(int, fields[2:]))
         except (KeyError, ValueError):
             raise FercourseError(
