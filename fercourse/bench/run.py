@@ -41,7 +41,7 @@ class Settings:
 
     models: tuple[str, ...] = MODELS
     parts: tuple[str, ...] = PARTS
-    seconds: float = 5.0
+    seconds: float = 3.0
     repeats: int = 3
     compile: bool = False
 
@@ -136,11 +136,11 @@ def expected_seconds(
         return {"usual": 60.0, "ours": 5.0, "cached": 8.0}[job.variant]
     if job.what == "matmul":
         return settings.seconds + 2
-    # Products fill half the time of a large network; a small one spends its time on memory instead.
+    # Products fill most of a large network's time; a small one spends its time on memory instead.
     passes = 3 if job.what == "train" else 1
     slowly = 8 if job.variant == "bf16 on a CPU without it" else 2 if job.variant == "one thread" else 1
-    step = slowly * passes * BATCH_SIZE * (2e6 * mmacs[job.model] / (0.6 * flops) + 3e8 / flops)
-    return 2.5 + max(settings.seconds + step, FEWEST * step) + WARM_UP[device_kind] * step
+    step = slowly * passes * BATCH_SIZE * (2e6 * mmacs[job.model] / (0.75 * flops) + 3e8 / flops)
+    return 1.5 + max(settings.seconds + step, FEWEST * step) + WARM_UP[device_kind] * step
 
 
 class Bench:

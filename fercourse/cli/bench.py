@@ -17,7 +17,7 @@ def bench(
     parts: Annotated[
         str | None, typer.Option(help="Of train,ladder,slower,evaluate,load; default: all of them.")
     ] = None,
-    seconds: Annotated[float, typer.Option(help="How long each measurement lasts, at least.")] = 5.0,
+    seconds: Annotated[float, typer.Option(help="How long each measurement lasts, at least.")] = 3.0,
     repeats: Annotated[int, typer.Option(help="How often each is taken, in turn with the others.")] = 3,
     compiled: Annotated[
         bool, typer.Option("--compile", help="Also measure torch.compile; needs a C++ compiler and a minute.")
