@@ -4,7 +4,7 @@
 BIN := .venv/bin
 export PYTHON
 
-.PHONY: book test lint lab notebooks pictures address lock environment clean help
+.PHONY: book test test-faults lint lab notebooks pictures address lock environment clean help
 
 book: environment
 	$(BIN)/jupyter-book build . -W -n --keep-going --quiet
@@ -12,6 +12,10 @@ book: environment
 
 test: environment lint
 	$(BIN)/python -m pytest tests notebooks --nbval --nbval-sanitize-with tests/nbval.cfg
+
+# Kills and broken files by the thousand: half an hour. `make test` has a small share of both.
+test-faults: environment
+	FERCOURSE_KILLS=50 FERCOURSE_MUTATIONS=10000 $(BIN)/python -m pytest tests/test_sweep.py tests/test_mutations.py
 
 lint: environment
 	$(BIN)/ruff check .
@@ -35,8 +39,8 @@ address: environment
 
 # One lock for Python 3.11 to 3.13 on every system; takes the newest versions that fit.
 lock: environment
-	$(BIN)/uv pip compile pyproject.toml --extra book --extra export --extra sweep --extra test --override tools/overrides.txt --universal \
-		--python-version 3.11 --generate-hashes --no-header --no-annotate --upgrade -o requirements.txt
+	$(BIN)/uv pip compile pyproject.toml --extra book --extra export --extra sweep --extra test --universal \
+		--override tools/overrides.txt --python-version 3.11 --generate-hashes --no-header --no-annotate --upgrade -o requirements.txt
 
 environment:
 	@tools/environment.sh $(firstword $(MAKECMDGOALS))
@@ -47,6 +51,7 @@ clean:
 help:
 	@echo "make book       build the book into _build/html"
 	@echo "make test       run every check and test"
+	@echo "make test-faults   a grid killed 50 times, 10,000 broken files (half an hour)"
 	@echo "make lab        open JupyterLab on the notebooks"
 	@echo "make notebooks  make notebooks/ anew from chapters/"
 	@echo "make pictures   draw the pictures of the book's pages anew"

@@ -281,6 +281,28 @@ def test_numbers_may_be_written_as_people_write_them(capsys, tmp_path, small_fac
     assert config["augment"]["flip"] == 0.25
 
 
+def test_reproduce_plans_stops_at_its_budget_and_exports_its_plan(capsys, tmp_path, small_faces):
+    folders = ("--runs", tmp_path / "runs", "--results", tmp_path / "results", "--device", "cpu", "--quiet")
+    command = ("reproduce", "smoke", "--data", small_faces, "--seeds", 2, *folders)
+    status, text, _ = run(capsys, *command, "--plan", "--json")
+    plan = json.loads(text)
+    assert status == 0
+    assert len(plan["plan"]["new"]) == 6 == len(plan["seconds"])
+    assert not (tmp_path / "runs").exists()
+    status, text, _ = run(capsys, *command, "--budget", 0.0001)
+    assert status == 0
+    assert "6 trainings: 0 recorded, 0 cut off, 6 new." in text
+    assert "6 are left to train: the same command goes on." in text
+    assert not list((tmp_path / "results").glob("runs/*.json"))
+
+
+def test_reproduce_says_what_is_wrong(capsys, small_faces):
+    assert "did you mean 'table2'" in fails(capsys, "reproduce", "table22", "--data", small_faces)
+    assert "expected local or ray" in fails(capsys, "reproduce", "smoke", "--engine", "rai")
+    assert "--jobs is 0" in fails(capsys, "reproduce", "smoke", "--jobs", "0")
+    assert "--budget is -1" in fails(capsys, "reproduce", "smoke", "--budget", "-1")
+
+
 def test_a_run_folder_is_not_overwritten_or_mixed(capsys, trained, small_faces):
     arguments = (
         "train",
