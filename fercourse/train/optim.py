@@ -75,15 +75,14 @@ def make_optimizer(model: nn.Module, config: TrainConfig) -> torch.optim.Optimiz
         ]
     else:
         groups = [{"params": parameters}]
-    place = parameters[0].device.type
     # One kernel for all tensors: about 3 % of a step on a CPU, far more on a GPU.
-    fused = place in ("cpu", "cuda")
+    fused = parameters[0].device.type in ("cpu", "cuda")
     if config.optimizer == "sgd":
         return torch.optim.SGD(
             groups, lr=config.lr, momentum=config.momentum, nesterov=config.momentum > 0, fused=fused
         )
     kind = torch.optim.Adam if config.optimizer == "adam" else torch.optim.AdamW
-    return kind(groups, lr=config.lr, fused=fused, capturable=place == "cuda")
+    return kind(groups, lr=config.lr, fused=fused)
 
 
 def make_scheduler(

@@ -160,7 +160,7 @@ def _restore(
             tensor = torch.empty_like(like, dtype=tensor.dtype).copy_(tensor)
         moments.setdefault(int(index), {})[key] = tensor
     groups = [  # how a step is carried out is this process's own affair
-        {**saved, **{name: own[name] for name in ("fused", "capturable") if name in own}}
+        {**saved, "fused": own["fused"]}
         for saved, own in zip(facts["groups"], parts.optimizer.param_groups, strict=True)
     ]
     parts.optimizer.load_state_dict({"state": moments, "param_groups": groups})

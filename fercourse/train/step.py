@@ -126,7 +126,7 @@ class StepGraphs:
 
     Args:
         step: takes the positions of a batch, int64 (B,), and trains on it (`train_step`, bound).
-        optimizer: fused, with ``capturable`` where it has that (see `fercourse.train.make_optimizer`).
+        optimizer: fused, so that it can be captured (see `fercourse.train.make_optimizer`).
         generator: the augmentation's.
         totals: what ``step`` writes to; its ``images`` is the cursor in the order.
         order: int64, on the device; the epoch's positions are copied into it (`begin`).
@@ -148,6 +148,7 @@ class StepGraphs:
         self.stream = torch.cuda.Stream(order.device) if on_cuda else None
         self.pool = torch.cuda.graph_pool_handle() if on_cuda else None
         self.lr = [torch.zeros((), device=order.device) for _ in optimizer.param_groups]
+        self.rates: list[float] = []  # what stands in them
         self.taken: Counter[int] = Counter()  # plain steps of each batch size
         self.replays: dict[int, Callable[[], None]] = {}
         self.places: dict[int, torch.Tensor] = {}
@@ -164,8 +165,11 @@ class StepGraphs:
         if size not in self.replays and not self.failed and self.taken[size] >= WARM_UP:
             self._capture(size)
         if size in self.replays:
-            for tensor, group in zip(self.lr, self.optimizer.param_groups, strict=True):
-                tensor.fill_(group["lr"])
+            rates = [group["lr"] for group in self.optimizer.param_groups]
+            if rates != self.rates:
+                for tensor, rate in zip(self.lr, rates, strict=True):
+                    tensor.fill_(rate)
+                self.rates = rates
             self.replays[size]()
         else:
             self._plainly(size)
@@ -186,11 +190,13 @@ class StepGraphs:
 
     def _capture(self, size: int) -> None:
         groups = self.optimizer.param_groups
-        rates = [group["lr"] for group in groups]
+        plain = [dict(group) for group in groups]
         self.optimizer.zero_grad(set_to_none=True)  # gradients then lie in the graph's own memory
         try:
             for group, tensor in zip(groups, self.lr, strict=True):
                 group["lr"] = tensor
+                if "capturable" in group:  # Adam's word for it, which warns where a step is not captured
+                    group["capturable"] = True
             self.replays[size] = self.capture(lambda: self._next(size), self.generator, self.pool)
         except RuntimeError as error:
             self.failed = True
@@ -200,8 +206,8 @@ class StepGraphs:
                 stacklevel=2,
             )
         finally:
-            for group, rate in zip(groups, rates, strict=True):
-                group["lr"] = rate
+            for group, before in zip(groups, plain, strict=True):
+                group.update(before)
 
 
 def step_graphs(
