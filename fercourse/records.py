@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import functools
 import json
+import math
 import os
-import sys
 import sysconfig
 import zlib
 from collections.abc import Iterable, Mapping
@@ -215,11 +215,15 @@ def final_entries(folder: str | os.PathLike[str] | None = None) -> list[dict[str
     if not path.exists():
         return []
     try:
-        entries = yaml.safe_load(path.read_text(encoding="utf-8")) or []
+        text = path.read_text(encoding="utf-8")
+        if text.count("[") + text.count("{") > 1000:  # YAML takes seconds for so many, one in the other
+            raise ValueError("it has more than 1,000 brackets")
+        entries = yaml.safe_load(text) or []
     except Exception as error:  # YAML's own errors, and whatever its dates, tags and anchors lead to
         raise FercourseError(f"{path} cannot be read ({one_line(error)}).") from error
-    for entry in entries if isinstance(entries, list) else [entries]:
-        if not isinstance(entry, dict) or not {"model", "recipe", "why"} <= entry.keys():
+    listed = isinstance(entries, list)
+    for entry in entries if listed else [entries]:
+        if not listed or not isinstance(entry, dict) or not {"model", "recipe", "why"} <= entry.keys():
             raise FercourseError(f"{path} holds {shown(entry)}; expected a list of model, recipe and why.")
         if not isinstance(entry.get("changes") or {}, dict):
             raise FercourseError(f"{path}: changes are {shown(entry['changes'])}; expected values by name.")
@@ -241,13 +245,15 @@ def _validator() -> Any:
     import jsonschema
 
     schema = json.loads(resources.files("fercourse").joinpath("record.schema.json").read_text())
+
     # JSON has NaN and numbers of 400 digits, and 1.0 is a whole number to it; to readers of a record none is.
-    types = jsonschema.Draft202012Validator.TYPE_CHECKER.redefine_many(
-        {
-            "integer": lambda _, value: type(value) is int and abs(value) < 2**63,
-            "number": lambda _, value: type(value) in (int, float) and abs(value) <= sys.float_info.max,
-        }
-    )
+    def whole(_: Any, value: Any) -> bool:
+        return type(value) is int and abs(value) < 2**63
+
+    def number(_: Any, value: Any) -> bool:
+        return whole(_, value) or (type(value) is float and math.isfinite(value))
+
+    types = jsonschema.Draft202012Validator.TYPE_CHECKER.redefine_many({"integer": whole, "number": number})
     return jsonschema.validators.extend(jsonschema.Draft202012Validator, type_checker=types)(schema)
 
 

@@ -149,7 +149,7 @@ def write(path: Path, value: object) -> Path:
     return path
 
 
-@pytest.mark.parametrize("value", [float("nan"), float("inf"), 10**400, -(10**400), True])
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), 10**400, -(10**30), True])
 def test_a_record_holds_numbers_that_are_numbers(tmp_path, value):
     data = record()
     data["history"]["val_accuracy"][1] = value
@@ -200,6 +200,11 @@ def test_logits(tmp_path, damage):
 def test_final_yml_is_refused_on_one_line(tmp_path, text):
     (tmp_path / "final.yml").write_text(text)
     refused(r"final\.yml", final_entries, tmp_path)
+
+
+def test_final_yml_is_a_list(tmp_path):
+    (tmp_path / "final.yml").write_text("{model: a, recipe: b, why: c}")
+    refused("expected a list", final_entries, tmp_path)
 
 
 def test_final_ymls_changes_are_by_name(tmp_path):
