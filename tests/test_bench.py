@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import inspect
 import itertools
+import json
 import os
 import signal
 import subprocess
@@ -12,15 +13,26 @@ import sys
 import time
 from pathlib import Path
 
+import nbformat
 import numpy as np
 import pytest
+import readme
 import torch
 from torch import nn
 from torchvision import transforms
 
 from fercourse.bench import ladder, usual
 from fercourse.bench.jobs import FEWEST, Job, Window, take
-from fercourse.bench.report import check_record, load_records, markdown, read_record, report, write_record
+from fercourse.bench.report import (
+    check_record,
+    load_records,
+    markdown,
+    read_record,
+    report,
+    times,
+    where,
+    write_record,
+)
 from fercourse.bench.run import Settings, plan
 from fercourse.bench.summary import SAYS, SLOWER, published_peak, ratios, summarise
 from fercourse.cli import main
@@ -271,6 +283,13 @@ def test_a_small_bench_makes_a_record(measured: dict) -> None:
     assert "basic_cnn" in markdown([measured])
 
 
+def test_a_busy_machine_is_told_by_its_scatter(measured: dict) -> None:
+    assert "busy" not in where(measured)
+    shaken = copy.deepcopy(measured)
+    shaken["summary"]["train"]["basic_cnn"].update(low=0.5, high=1.5)
+    assert "scatter 3.0-fold: a busy machine" in where(shaken)
+
+
 def test_ratios_are_those_of_the_pairs() -> None:
     def row(variant: str, number: int, speed: float) -> dict:
         return {"variant": variant, "round": number, "images_per_second": speed}
@@ -330,6 +349,30 @@ def test_known_cards_have_a_peak() -> None:
     assert published_peak("NVIDIA A100-SXM4-80GB") == 312e12
     assert published_peak("NVIDIA L40S") is None  # not an L4
     assert published_peak("CPU (AMD EPYC, 2 threads)") is None
+
+
+def test_the_readme_and_the_page_show_what_is_recorded(root: Path) -> None:
+    records = load_records(root / "results")
+    assert records, "there is no record in results/bench"
+    text = (root / "README.md").read_text(encoding="utf-8")
+    assert readme.with_table(text, markdown(records)) == text, "run `python tools/readme.py`"
+    changed = copy.deepcopy(records)
+    for row in changed[0]["summary"]["train"].values():
+        row["ratio"] += 0.01
+    assert readme.with_table(text, markdown(changed)) != text
+    page = nbformat.read(root / "notebooks" / "why_is_it_fast.ipynb", as_version=4)
+    shown = json.dumps([cell.get("outputs", "") for cell in page.cells])
+    for record in records:
+        for row in record["summary"]["train"].values():
+            assert times(row) in shown, "run `make notebooks`"
+    with pytest.raises(ValueError, match="lost its marks"):
+        readme.with_table("no marks", "table")
+
+
+def test_records_hold_nothing_of_the_machine_they_come_from(root: Path) -> None:
+    for record in load_records(root / "results"):
+        assert not record["environment"]["commit"].endswith("+changes"), "measure from a clean checkout"
+        assert record["data"]["layout"] in ("synthetic", "fer2013.csv")
 
 
 # Ends ------------------------------------------------------------------------------------------------------

@@ -8,6 +8,7 @@ import os
 from collections.abc import Mapping, Sequence
 from importlib import resources
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 from fercourse.bench.summary import SAYS, SLOWER, summarise
@@ -15,6 +16,9 @@ from fercourse.errors import FercourseError
 from fercourse.files import write_text
 from fercourse.records import results_folder
 from fercourse.reports import columns
+
+#: Pairs of one run that differ by more were disturbed by something else: a quiet machine stays well below.
+BUSY = 1.3
 
 
 def times(ratio: Mapping[str, float], *, span: bool = True) -> str:
@@ -28,22 +32,31 @@ def share(value: float | None) -> str:
     return "-" if value is None else f"{value:.0%}"
 
 
+def scatter(record: Mapping[str, Any]) -> float:
+    """Return how far the pairs of one network differ: greatest ratio to least, the median over networks."""
+    rows = record["summary"]["train"].values()
+    return median([row["high"] / row["low"] for row in rows]) if rows else 1.0
+
+
 def where(record: Mapping[str, Any]) -> str:
-    """Return what a record was measured on, and how often."""
+    """Return what a record was measured on, how often, and whether something disturbed it."""
     environment, settings = record["environment"], record["settings"]
     bf16 = ""
     if environment["device_kind"] == "cpu":
-        bf16 = f" {'with' if environment['cpu_multiplies_bf16'] else 'without'} bf16 instructions"
+        bf16 = " with bf16" if environment["cpu_multiplies_bf16"] else " without bf16"
+    disturbed = f" that scatter {scatter(record):.1f}-fold: a busy machine" if scatter(record) > BUSY else ""
     return (
-        f"{environment['device']}{bf16}, PyTorch {environment['versions']['torch']}, in batches of "
-        f"{settings['batch_size']}, {settings['repeats']} pairs"
+        f"{environment['device']}{bf16}, PyTorch {environment['versions']['torch']}, "
+        f"{settings['repeats']} pairs{disturbed}"
     )
 
 
 def report(record: Mapping[str, Any]) -> str:
     """Return a record's summary as text."""
     summary = record["summary"]
-    lines = [f"On {where(record)}: medians (least to greatest)."]
+    lines = [
+        f"On {where(record)}, in batches of {record['settings']['batch_size']}: medians (least to greatest)."
+    ]
 
     def table(title: str, rows: list[list[str]]) -> None:
         if len(rows) > 1:
@@ -121,7 +134,10 @@ def markdown(records: Sequence[Mapping[str, Any]]) -> str:
     """Return the README's table of every record: training speed and memory."""
     parts = []
     for record in records:
-        parts.append(f"On {where(record)}: medians (least to greatest).\n")
+        parts.append(
+            f"On {where(record)}, in batches of {record['settings']['batch_size']}: medians (least to "
+            "greatest).\n"
+        )
         rows = [["network", "usual loop, images/s", "ours, images/s", "ratio", "share of the matmul peak",
                  "peak memory, MiB"]]  # fmt: skip
         for model, row in record["summary"]["train"].items():

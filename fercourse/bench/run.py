@@ -252,6 +252,9 @@ def run(
             measurements.append(bench.take(jobs.pop(0)))
             flops = max(flops, measurements[-1]["flops"])
         times = [expected_seconds(job, settings, mmacs, place.type, flops) for job in jobs]
+        load = os.getloadavg()[0] if hasattr(os, "getloadavg") else 0.0
+        if load > (os.cpu_count() or 1) / 2:
+            say(f"This machine is busy (load {load:.1f}): the ratios will scatter. Better come back later.")
         say(f"About {sum(times) / 60:.0f} minutes for {len(jobs)} measurements on {describe_device(place)}.")
         with tqdm(
             total=round(sum(times)),
