@@ -21,9 +21,7 @@ import numpy as np
 
 from fercourse.errors import FercourseError, nearest, one_line, shown
 from fercourse.files import locked, write_text
-
-# Both ways, because whoever writes a record looks for them here.
-from fercourse.packing import pack_classes, pack_floats, unpack_classes, unpack_floats  # noqa: F401
+from fercourse.packing import pack_classes, pack_floats, unpack_classes, unpack_floats  # noqa: F401 - to be found here
 
 MAX_BYTES = 15_000
 #: Names of records; a dot begins that of a file whose writing was cut off.
@@ -269,10 +267,11 @@ def check_record(data: Any, source: str) -> Record:
         raise FercourseError(f"{source} is not a record: {where}: {one_line(error.message)}.")
     record = Record(data)
     try:
-        lengths = {len(values) for values in data["history"].values()}
-        wrong = lengths != {len(data["history"]["epoch"])} or data["best_epoch"] > len(
-            data["history"]["epoch"]
-        )
+        json.dumps(data, allow_nan=False)  # what the schema leaves open, a configuration's values, included
+        epochs = len(data["history"]["epoch"])
+        wrong = {len(values) for values in data["history"].values()} != {epochs} or data[
+            "best_epoch"
+        ] > epochs
         unpack_floats(data["batch_losses"])
         for split in ("val", "test"):
             if record.has(split):
@@ -281,7 +280,7 @@ def check_record(data: Any, source: str) -> Record:
                 wrong |= sum(data[split]["reliability"]["count"]) != len(preds)
     except (ValueError, zlib.error, KeyError) as problem:
         raise FercourseError(
-            f"{source} is not a record: its packed values are damaged ({one_line(problem)})."
+            f"{source} is not a record: a value is damaged ({one_line(problem)})."
         ) from problem
     if wrong:
         raise FercourseError(

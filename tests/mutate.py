@@ -96,14 +96,17 @@ def damaged_table(draw: Any, content: bytes) -> bytes:
         if kind == "field":
             fields[column] = token
         elif kind == "pixel":
-            numbers = fields[column].split(b" ")
-            numbers[draw(st.integers(0, len(numbers) - 1))] = token
-            fields[column] = b" ".join(numbers)
+            longest = max(range(len(fields)), key=lambda place: len(fields[place]))
+            numbers = fields[longest].split(b" ")
+            wrong = draw(st.sampled_from((b"255", b"256", b"299", b"300", b"999", b"0255", b"1000", token)))
+            numbers[draw(st.integers(0, len(numbers) - 1))] = wrong
+            fields[longest] = b" ".join(numbers)
         elif kind == "swap":
             other = draw(st.integers(0, len(fields) - 1))
             fields[column], fields[other] = fields[other], fields[column]
         elif kind == "comma":
-            fields = [*fields, token] if draw(st.booleans()) else fields[:-1]
+            kept = fields[: draw(st.sampled_from((0, 1, 2, 3, len(fields) // 2)))]
+            fields = draw(st.sampled_from(([*fields, token], fields[:-1], kept)))
         lines[row] = b",".join(fields)
         if kind == "double":
             lines[row:row] = [lines[row]] * draw(st.sampled_from((1, 2, 9)))

@@ -156,6 +156,12 @@ def test_a_record_holds_numbers_that_are_numbers(tmp_path, value):
     refused("history/val_accuracy/1", read_record, write(tmp_path / "r.json", data))
 
 
+def test_a_records_configuration_too(tmp_path):
+    data = record()
+    data["config"]["lr"] = float("nan")
+    refused("not JSON compliant", read_record, write(tmp_path / "r.json", data))
+
+
 def test_a_record_counts_in_whole_numbers(tmp_path):
     data = record()
     data["config"]["seed"] = 1.0

@@ -185,6 +185,7 @@ def check_table(name: str) -> Callable[[Any, Path], None]:
 
 def check_config(config: Any, _: Path) -> None:
     assert isinstance(config, TrainConfig)
+    assert isinstance(config.recipe, str)
     values = json.loads(json.dumps(config.to_dict(), allow_nan=False))
     assert config_from_dict(values).to_dict() == values
     with torch.device("meta"), contextlib.suppress(FercourseError):
@@ -197,9 +198,14 @@ def check_record_(record: Any, folder: Path) -> None:
     assert isinstance(record.qualifiers, str)
     assert record.batch_losses.dtype == np.float32
     assert all(values.dtype.kind in "if" and values.ndim == 1 for values in record.history.values())
-    assert set(np.unique(record.preds("val"))) <= set(range(7))
+    preds, sizes = record.preds("val"), record.data["data"]["sizes"]
+    assert len(preds) == sizes["val"] == sum(record.data["val"]["reliability"]["count"])
+    assert set(np.unique(preds)) <= set(range(7))
+    assert len({len(values) for values in record.history.values()}) == 1
+    assert record.data["best_epoch"] <= len(record.history["epoch"])
     assert check_record(json.loads((folder / "r.json").read_text()), "again").name == record.name
-    json.dumps(record.data)
+    json.dumps(record.data, allow_nan=False)
+    assert isinstance(record.seed, int)
 
 
 # The valid inputs.
@@ -376,6 +382,10 @@ HEADS = (
     (b"(8, 48, 48), }    ", b"(99999999999999,)}"),
 )  # fmt: skip
 ARRAYS = (
+    np.eye(7, dtype=np.float16)[np.arange(12) % 7],
+    np.eye(7, dtype=np.float16)[np.arange(1, 13) % 7],
+    np.full((12, 7), np.nan, np.float16),
+    np.eye(7, dtype=np.int8)[np.arange(12) % 7],
     np.array(3), np.zeros(0), np.zeros((8, 48, 48)), np.zeros((8, 48, 48), np.uint8), np.full(8, np.nan),
     np.full(8, 7), np.full(8, 2**63, np.uint64), np.full(8, -1), np.array(["Training"] * 8),
     np.array(["Testing"] * 8), np.array([b"x"] * 8), np.zeros((8, 1), np.int64), np.array([None] * 8),
@@ -612,6 +622,10 @@ def readers(tmp_path_factory) -> dict[str, Reader]:
         network, facts = result
         assert facts["identity"]["config"] == read_run(folder)["config"] == config.to_dict()
         assert not network.training
+        assert [row["epoch"] for row in facts["history"]] == [1, 2][: len(facts["history"])]
+        assert type(facts["epoch"]) is int
+        assert type(facts["val_accuracy"]) in (int, float)
+        pack_floats(facts["batch_losses"])
         with torch.inference_mode():
             assert network(torch.zeros(2, 1, 48, 48)).shape == (2, 7)
 
