@@ -13,9 +13,10 @@ book: environment
 test: environment lint
 	$(BIN)/python -m pytest tests notebooks --nbval --nbval-sanitize-with tests/nbval.cfg
 
-# Kills and broken files by the thousand: half an hour. `make test` has a small share of both.
+# Kills by the dozen, broken files by the thousand, every network exported. `make test` has a small share of each.
 test-faults: environment
-	FERCOURSE_KILLS=50 FERCOURSE_MUTATIONS=10000 $(BIN)/python -m pytest tests/test_sweep.py tests/test_mutations.py
+	FERCOURSE_KILLS=50 FERCOURSE_MUTATIONS=10000 FERCOURSE_EXPORT_ALL=1 \
+		$(BIN)/python -m pytest tests/test_sweep.py tests/test_mutations.py tests/test_export.py
 
 lint: environment
 	$(BIN)/ruff check .
