@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 
 from fercourse.errors import FercourseError, nearest, one_line, shown
-from fercourse.files import locked, write_text
+from fercourse.files import clear_temporary, locked, write_text
 from fercourse.packing import pack_classes, pack_floats, unpack_classes, unpack_floats  # noqa: F401 - to be found here
 
 MAX_BYTES = 15_000
@@ -341,6 +341,7 @@ def write_record(data: Mapping[str, Any], folder: str | os.PathLike[str] | None 
         )
     path = folder / "runs" / f"{record.name}.json"
     with locked(path.parent / ".writing.lock", f"{path.parent} is being written to", timeout=60):
+        clear_temporary(path.parent)
         if path.exists():
             raise FercourseError(
                 f"{path} exists: a record is written once. Delete it yourself if it is wrong."

@@ -17,6 +17,7 @@ from fercourse.errors import FercourseError
 from fercourse.files import clear_temporary, locked, write_text
 
 if TYPE_CHECKING:
+    import torch
     from torch import nn
 
     from fercourse.data.faces import Faces
@@ -112,9 +113,12 @@ def train_run(
         FercourseError: the folder cannot be written, is in use or holds another run, and whatever `fit`
             raises.
     """
+    from fercourse.device import pick_device
+
+    place = pick_device(device)
     with locked(Path(out) / LOCK, f"{out} is being trained in", timeout=wait):
         clear_temporary(out)
-        return _train_run(config, faces, Path(out), resume, device, progress, tensorboard, on_epoch)
+        return _train_run(config, faces, Path(out), resume, place, progress, tensorboard, on_epoch)
 
 
 def _train_run(
@@ -122,15 +126,14 @@ def _train_run(
     faces: Faces,
     folder: Path,
     resume: bool,
-    device: str | None,
+    place: torch.device,
     progress: bool,
     tensorboard: bool,
     on_epoch: Callable[[list[dict[str, float]]], None] | None,
 ) -> tuple[nn.Module, Fit]:
-    from fercourse.device import describe_device, pick_device
+    from fercourse.device import describe_device
     from fercourse.train import fit
 
-    place = pick_device(device)
     asked = {
         "config": config.to_dict(),
         "data": {

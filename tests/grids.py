@@ -36,7 +36,7 @@ def plan_of(configs: list[TrainConfig], data: Path, folder: Path) -> Plan:
 def records_in(folder: Path) -> dict[str, Any]:
     """All records by name, without what no two runs share: the commit and the seconds."""
     found = {}
-    for path in sorted((folder / "results" / "runs").glob("*.json")):
+    for path in sorted((folder / "results" / "runs").glob("[!.]*.json")):
         record = json.loads(path.read_text())
         del record["environment"]["commit"], record["history"]["seconds"]
         found[path.name] = record

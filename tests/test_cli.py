@@ -360,7 +360,7 @@ def test_a_full_disk(tmp_path, small_faces):
     assert result.returncode == 1, result.stderr
     assert "fercourse: Cannot write" in result.stderr
     assert "Traceback" not in result.stderr
-    assert {path.name for path in (tmp_path / "out").iterdir()} == {"run.json", "history.csv"}
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {".lock", "run.json", "history.csv"}
 
 
 @pytest.mark.parametrize("command", [[], ["data"], ["models"], ["train"], ["evaluate"], ["compare"]])

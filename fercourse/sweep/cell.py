@@ -58,8 +58,6 @@ def measure_cell(
 
     from fercourse.runs import evaluate_run, make_record, train_run
 
-    if threads is not None:
-        torch.set_num_threads(threads)
     begun, first = time.monotonic(), None
 
     def on_epoch(history: list[dict[str, float]]) -> None:
@@ -77,11 +75,15 @@ def measure_cell(
         )
 
     report({"epoch": 0, "epochs": config.epochs, "val_accuracy": None, "seconds_left": None})
-    train_run(
-        config, faces, folder, resume=True, device=device, progress=False, wait=PATIENCE, on_epoch=on_epoch
-    )
     splits = ("train", "val", "test") if final else ("train", "val")
-    results = evaluate_run(folder, faces, splits, device=device, progress=False)
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads or before)
+    try:
+        options: dict[str, Any] = {"device": device, "progress": False}
+        train_run(config, faces, folder, resume=True, wait=PATIENCE, on_epoch=on_epoch, **options)
+        results = evaluate_run(folder, faces, splits, **options)
+    finally:
+        torch.set_num_threads(before)
     record = make_record(folder, results)
     return Measured(record, {split: results[split]["logits"] for split in splits[1:]})
 
