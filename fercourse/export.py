@@ -134,6 +134,7 @@ def to_onnx(model: nn.Module, metadata: Mapping[str, str]) -> Any:
         )
     # The exporter writes down where in the source each node comes from, with the paths of this machine.
     _clear_notes(proto)
+    _keep_zero_padding(proto.graph)
     proto.graph.name = metadata.get("model", "fercourse")
     proto.domain = "fercourse"
     proto.doc_string = f"fercourse {fercourse.__version__}: {metadata.get('name', '')}"
@@ -261,6 +262,38 @@ def _by_tracing(model: nn.Module) -> Any:
         dynamic_axes={INPUT: {0: "batch"}, OUTPUT: {0: "batch"}},
     )
     return onnx.load_from_string(file.getvalue())
+
+
+def _keep_zero_padding(graph: Any) -> None:
+    """Keep onnxruntime from merging a padding with zeros into the max-pool behind it.
+
+    Seen in its releases 1.20 to 1.31 (the pass is called Pad_Fusion): the merged pool pads as max-pools do,
+    with minus infinity, and the border is wrong wherever inputs are negative, as in the stem of resnet50v2.
+    Padding with anything but zero is left alone: the least positive number will do.
+    """
+    import onnx
+    from onnx.numpy_helper import from_array, to_array
+
+    known = {tensor.name: tensor for tensor in graph.initializer}
+    for node in graph.node:
+        if node.op_type == "Constant" and node.attribute[0].type == onnx.AttributeProto.TENSOR:
+            known[node.output[0]] = node.attribute[0].t
+    pads = {node.output[0]: node for node in graph.node if node.op_type == "Pad"}
+    least = from_array(np.array(np.finfo(np.float32).tiny, np.float32), "least_positive")
+    for pool in graph.node:
+        pad = pads.get(pool.input[0]) if pool.op_type == "MaxPool" else None
+        value = pad.input[2] if pad and len(pad.input) > 2 else ""
+        if pad is None or (value and (value not in known or to_array(known[value]).any())):
+            continue
+        inputs = [*pad.input[:2], least.name, *pad.input[3:]]
+        del pad.input[:]
+        pad.input.extend(inputs)
+        if least.name not in known:
+            graph.initializer.append(least)
+            known[least.name] = least
+    used = {name for node in graph.node for name in node.input}
+    for tensor in [tensor for tensor in graph.initializer if tensor.name not in used]:
+        graph.initializer.remove(tensor)
 
 
 def _clear_notes(message: Any) -> None:
