@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fercourse.errors import FercourseError
+from fercourse.errors import FercourseError, one_line
 from fercourse.files import clear_temporary, locked, write_text
 
 if TYPE_CHECKING:
@@ -184,6 +184,10 @@ def _checkpoint_seconds() -> float:
         raise FercourseError(f"{CHECKPOINT_SECONDS} is {text!r}; expected a number of seconds.") from error
 
 
+#: What is asked of a run by those who know nothing else of it.
+_TEXTS = {"config": "model recipe", "data": "layout fingerprint", "environment": "commit device_kind"}
+
+
 def read_run(folder: str | os.PathLike[str]) -> dict[str, Any]:
     """Return a run folder's ``run.json``.
 
@@ -197,10 +201,16 @@ def read_run(folder: str | os.PathLike[str]) -> dict[str, Any]:
         raise FercourseError(
             f"{folder} holds no run ({RUN} is missing): name a folder that `fercourse train --out` wrote."
         ) from error
-    except (OSError, ValueError) as error:
-        raise FercourseError(f"{path} cannot be read ({error}): restore it or train again.") from error
-    if not isinstance(run, dict) or not {"config", "data", "environment"} <= run.keys():
-        raise FercourseError(f"{path} is not a run of fercourse: expected config, data and environment.")
+    except (OSError, ValueError, RecursionError) as error:
+        raise FercourseError(f"{path} cannot be read ({one_line(error)}): restore or retrain it.") from error
+    parts = run if isinstance(run, dict) else {}
+    for part, keys in _TEXTS.items():
+        values = parts.get(part)
+        if not isinstance(values, dict) or not all(isinstance(values.get(key), str) for key in keys.split()):
+            raise FercourseError(
+                f"{path} is not a run of fercourse: expected {part} with {keys.replace(' ', ', ')}; restore "
+                "it or train again."
+            )
     return run
 
 
@@ -214,22 +224,24 @@ def load_best(folder: str | os.PathLike[str]) -> tuple[nn.Module, dict[str, Any]
     """
     from fercourse.checkpoint import load_checkpoint
     from fercourse.recipes import config_from_dict
-    from fercourse.train.state import BEST
+    from fercourse.train.state import BEST, check_facts
 
-    run = read_run(folder)
-    tensors, facts = load_checkpoint(Path(folder) / BEST)
-    if facts.get("identity", {}).get("config") != run["config"]:
+    run, best = read_run(folder), Path(folder) / BEST
+    tensors, facts = load_checkpoint(best)
+    identity = facts.get("identity")
+    if not isinstance(identity, dict) or identity.get("config") != run["config"]:
         raise FercourseError(
-            f"{Path(folder) / BEST} belongs to another configuration than {RUN} beside it: restore the "
-            "folder or train again."
+            f"{best} belongs to another configuration than {RUN} beside it: restore the folder or train "
+            "again."
         )
+    check_facts(best, facts, "val_accuracy")
     model = build_model(config_from_dict(run["config"]))
     try:
         model.load_state_dict(tensors)
     except RuntimeError as error:
         raise FercourseError(
-            f"{Path(folder) / BEST} holds weights of another {run['config']['model']} than this version of "
-            f"fercourse builds: evaluate it with commit {run['environment']['commit']}."
+            f"{best} holds weights of another {run['config']['model']} than this version of fercourse builds"
+            f": evaluate it with commit {run['environment']['commit']}."
         ) from error
     return model.eval(), facts
 

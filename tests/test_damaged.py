@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import shutil
 import struct
 import time
 import zipfile
@@ -19,11 +20,13 @@ from test_mutations import declared_png, small_record, zipped
 from fercourse.checkpoint import load_checkpoint, save_checkpoint
 from fercourse.cli.options import changes_of
 from fercourse.data import cache, load_faces
+from fercourse.data.synthetic import synthetic_faces
 from fercourse.data.votes import VOTE_COLUMNS, read_votes
 from fercourse.errors import FercourseError, one_line, shown
 from fercourse.logits import load_logits, save_logits
 from fercourse.recipes import config_from_dict, make_config
 from fercourse.records import check_record, final_entries, read_record
+from fercourse.runs import load_best, train_run
 
 DEEP = "[" * 20_000 + "]" * 20_000
 
@@ -138,6 +141,84 @@ def test_a_checkpoint_whose_facts_are_no_facts(tmp_path, monkeypatch, facts):
     monkeypatch.setattr("fercourse.checkpoint.json.dumps", lambda _: facts)
     save_checkpoint(tmp_path / "a.safetensors", {"w": torch.ones(2)}, {})
     refused("expected facts by name|facts in .* cannot be read", load_checkpoint, tmp_path / "a.safetensors")
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory) -> Path:
+    """A finished run of a tiny network."""
+    folder = tmp_path_factory.mktemp("runs") / "run"
+    train_run(CONFIG, FACES, folder, device="cpu", progress=False)
+    return folder
+
+
+CONFIG = make_config(
+    "basic_cnn",
+    "smoke",
+    epochs=1,
+    batch_size=4,
+    class_weights=False,
+    bias_init=False,
+    precision="fp32",
+    model_options={"widths": [2], "dense_width": 2},
+)
+FACES = synthetic_faces(sizes=(4, 2, 0))
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda _: DEEP,  # RecursionError
+        lambda run: json.dumps({**run, "config": 3}),  # TypeError
+        lambda run: json.dumps({**run, "environment": {}}),  # KeyError, where the commit is told
+        lambda run: json.dumps({**run, "data": {"layout": None, "fingerprint": "x"}}),
+    ],
+)
+def test_a_runs_description(tmp_path, trained, damage):
+    folder = shutil.copytree(trained, tmp_path / "run")
+    (folder / "run.json").write_text(damage(json.loads((folder / "run.json").read_text())))
+    refused(r"run\.json (cannot be read|is not a run of fercourse)", load_best, folder)
+    refused(r"run\.json", lambda: train_run(CONFIG, FACES, folder, resume=True, device="cpu", progress=False))
+    refused(r"run\.json", lambda: train_run(CONFIG, FACES, folder, device="cpu", progress=False))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"identity": True},  # AttributeError
+        {"identity": {"config": 5}},
+        {"history": "none"},
+        {"history": [3]},
+        {"history": []},
+        {"epoch": None},
+        {"batch_losses": ["x"]},
+    ],
+)
+def test_a_checkpoints_facts_are_of_the_right_kind(tmp_path, trained, change):
+    folder = shutil.copytree(trained, tmp_path / "run")
+    for name in ("best.safetensors", "last.safetensors"):
+        tensors, facts = load_checkpoint(folder / name)
+        save_checkpoint(folder / name, tensors, {**facts, **change})
+    refused(r"best\.safetensors", load_best, folder)
+    refused(
+        r"last\.safetensors",
+        lambda: train_run(CONFIG, FACES, folder, resume=True, device="cpu", progress=False),
+    )
+
+
+@pytest.mark.parametrize("damage", ["one is missing", "one is larger"])
+def test_kept_weights_of_another_network(tmp_path, trained, damage):
+    """They were found out when the training had ended, by torch, in several lines."""
+    folder = shutil.copytree(trained, tmp_path / "run")
+    tensors, facts = load_checkpoint(folder / "last.safetensors")
+    name = next(name for name in tensors if name.startswith("best/"))
+    taken = tensors.pop(name)
+    if damage == "one is larger":
+        tensors[name] = taken.repeat(2, *[1] * (taken.ndim - 1))
+    save_checkpoint(folder / "last.safetensors", tensors, facts)
+    refused(
+        "best weights are of another network",
+        lambda: train_run(CONFIG, FACES, folder, resume=True, device="cpu", progress=False),
+    )
 
 
 def record() -> dict:

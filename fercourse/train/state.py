@@ -17,7 +17,7 @@ import torch
 from torch import nn
 
 from fercourse.checkpoint import load_checkpoint, save_checkpoint
-from fercourse.errors import FercourseError
+from fercourse.errors import FercourseError, one_line, shown
 from fercourse.files import atomic_path
 from fercourse.train.step import Totals
 
@@ -108,8 +108,8 @@ def _same_training(path: Path, stored: dict[str, Any], identity: dict[str, Any])
     for name in {**before, **now}:
         if before.get(name) != now.get(name):
             raise FercourseError(
-                f"{path} belongs to a training with {name} = {before.get(name)!r}, not {now.get(name)!r}: "
-                "resume with the same values, or name another folder."
+                f"{path} belongs to a training with {one_line(name)} = {shown(before.get(name))}, not "
+                f"{shown(now.get(name))}: resume with the same values, or name another folder."
             )
     for name, advice in (
         ("data", "resume with the same data"),
@@ -117,9 +117,40 @@ def _same_training(path: Path, stored: dict[str, Any], identity: dict[str, Any])
     ):
         if stored.get(name) != identity[name]:
             raise FercourseError(
-                f"{path} belongs to a training with other {name} ({str(stored.get(name))[:12]}, "
+                f"{path} belongs to a training with other {name} ({shown(stored.get(name), 14)}, "
                 f"now {identity[name][:12]}): {advice}, or name another folder."
             )
+
+
+def check_facts(path: Path, facts: dict[str, Any], *numbers: str) -> None:
+    """Check what a checkpoint says of a training's course: the epoch, these numbers, losses and history.
+
+    Raises:
+        FercourseError: one of them is absent or of another kind than `save_state` writes.
+    """
+
+    def fail(what: str, value: Any) -> None:
+        raise FercourseError(f"{path} says {what} is {shown(value)}: restore it from a copy or train again.")
+
+    def is_number(value: Any) -> bool:
+        return type(value) in (int, float)
+
+    for name in ("epoch", *numbers):
+        value = facts.get(name)
+        whole = name in ("epoch", "step", "best_epoch")
+        if not is_number(value) or (whole and (type(value) is not int or value < 0)):
+            fail(name, value)
+    columns = {"epoch", "lr", "train_loss", "train_accuracy", "val_loss", "val_accuracy", "seconds"}
+    history, losses = facts.get("history"), facts.get("batch_losses")
+    if not isinstance(history, list) or len(history) < facts["epoch"]:
+        fail("the history", history)
+    for number, row in enumerate(history or [], 1):
+        if not isinstance(row, dict) or not columns <= row.keys() or row["epoch"] != number:
+            fail(f"epoch {number} of the history", row)
+        if not all(map(is_number, row.values())):
+            fail(f"epoch {number} of the history", row)
+    if not isinstance(losses, list) or not all(map(is_number, losses)):
+        fail("batch_losses", losses)
 
 
 def load_state(folder: Path, identity: dict[str, Any], parts: Parts, device: torch.device) -> State:
@@ -130,25 +161,37 @@ def load_state(folder: Path, identity: dict[str, Any], parts: Parts, device: tor
     """
     path = folder / LAST
     tensors, facts = load_checkpoint(path)
-    _same_training(path, facts.get("identity", {}), identity)
+    stored = facts.get("identity")
+    if not isinstance(stored, dict) or not isinstance(stored.get("config"), dict):
+        raise FercourseError(f"{path} does not say what it was trained with: name another folder.")
+    _same_training(path, stored, identity)
+    check_facts(path, facts, "step", "seconds", "best_epoch", "best_accuracy")
     try:
         return _restore(tensors, facts, parts, device)
     except (AttributeError, IndexError, KeyError, RuntimeError, TypeError, ValueError) as error:
         raise FercourseError(
-            f"{path} holds another training state than this version of fercourse writes ({error}): go on "
-            "with the version that wrote it, or name another folder and train anew."
+            f"{path} holds another training state than this version of fercourse writes "
+            f"({one_line(error)}): go on with the version that wrote it, or train anew in another folder."
         ) from error
 
 
 def _restore(
     tensors: dict[str, torch.Tensor], facts: dict[str, Any], parts: Parts, device: torch.device
 ) -> State:
-    """Put a checkpoint's tensors and facts into the parts, and return the state."""
+    """Put a checkpoint's tensors and facts into the parts, and return the state.
+
+    What is only kept, and used when the training ends, is held against the parts now.
+    """
 
     def group(prefix: str) -> dict[str, torch.Tensor]:
         return {name[len(prefix) :]: tensor for name, tensor in tensors.items() if name.startswith(prefix)}
 
     parts.model.load_state_dict(group("model/"))
+    own, best = parts.model.state_dict(), group("best/")
+    if {name: tensor.shape for name, tensor in (best or own).items()} != {
+        name: tensor.shape for name, tensor in own.items()
+    }:
+        raise ValueError("its best weights are of another network")
     parameters = [p for each in parts.optimizer.param_groups for p in each["params"]]
     moments: dict[int, dict[str, torch.Tensor]] = {}
     for name, tensor in group("optimizer/").items():
@@ -181,7 +224,7 @@ def _restore(
         facts["batch_losses"],
         facts["best_epoch"],
         facts["best_accuracy"],
-        {name: tensor.to(device) for name, tensor in group("best/").items()},
+        {name: tensor.to(device) for name, tensor in best.items()},
     )
 
 
