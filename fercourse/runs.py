@@ -33,7 +33,8 @@ LIBRARIES = ("torch", "torchvision", "numpy", "scikit-learn", "scipy", "pillow")
 def commit() -> str:
     """Return the commit the package runs from, with '+changes' where its files differ, or 'unknown'.
 
-    A checkout is asked through git; an installation from a git address remembers its commit.
+    A checkout is asked through git; an installation from a git address remembers its commit; for files that
+    were copied without either, FERCOURSE_COMMIT says it.
     """
     package = Path(__file__).parent
 
@@ -52,7 +53,7 @@ def commit() -> str:
         source = json.loads(metadata.distribution("fercourse").read_text("direct_url.json") or "{}")
     except (metadata.PackageNotFoundError, ValueError):
         source = {}
-    return source.get("vcs_info", {}).get("commit_id", "unknown")
+    return source.get("vcs_info", {}).get("commit_id") or os.environ.get("FERCOURSE_COMMIT") or "unknown"
 
 
 def environment() -> dict[str, Any]:

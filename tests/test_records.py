@@ -6,6 +6,7 @@ import copy
 import json
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -287,3 +288,15 @@ def test_committed_records_are_named_for_what_they_are():
         assert record.name == record_name(record.data["config"], layout, kind)
         assert record.data["shortened"] == is_shortened(record.data["config"])
         assert (results_folder() / "runs" / f"{record.name}.json").stat().st_size <= MAX_BYTES
+
+
+def test_copied_files_are_told_their_commit(monkeypatch, tmp_path):
+    """As on a machine that got the files without their history."""
+    from fercourse import runs
+
+    monkeypatch.setattr(runs, "__file__", str(tmp_path / "fercourse" / "runs.py"))
+    monkeypatch.setattr(runs.metadata, "distribution", lambda _: SimpleNamespace(read_text=lambda _: None))
+    monkeypatch.delenv("FERCOURSE_COMMIT", raising=False)
+    assert runs.commit() == "unknown"
+    monkeypatch.setenv("FERCOURSE_COMMIT", "0123abc")
+    assert runs.commit() == "0123abc"
