@@ -52,7 +52,7 @@ clean:
 help:
 	@echo "make book       build the book into _build/html"
 	@echo "make test       run every check and test"
-	@echo "make test-faults   a grid killed 50 times, 10,000 broken files (half an hour)"
+	@echo "make test-faults   a grid killed 50 times, 10,000 broken files, all exports"
 	@echo "make lab        open JupyterLab on the notebooks"
 	@echo "make notebooks  make notebooks/ anew from chapters/"
 	@echo "make pictures   draw the pictures of the book's pages anew"

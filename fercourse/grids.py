@@ -87,7 +87,7 @@ def _ablations() -> list[Row]:
 
 
 def _smoke() -> list[Row]:
-    """Two minutes on a laptop: shows how a grid works. Its accuracies mean nothing."""
+    """Three short trainings: show how a grid works. Their accuracies mean nothing."""
     return [
         Row("basic_cnn", "smoke", "runs"),
         Row("basic_cnn", "smoke", "runs, with another number", {"lr": 3e-3}),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import queue
 import random
 import resource
 import subprocess
@@ -20,7 +21,7 @@ from fercourse.files import locked
 from fercourse.grids import GRIDS, grid
 from fercourse.records import record_name
 from fercourse.runs import train_run
-from fercourse.sweep import make_plan, run_grid
+from fercourse.sweep import local, make_plan, pace, run_grid
 from fercourse.sweep.cell import measure_cell
 from fercourse.sweep.pace import measure_pace
 from fercourse.sweep.plan import describe_plan, duration, pace_key
@@ -242,14 +243,44 @@ def test_a_record_of_a_gpu_counts_on_a_cpu_too(tmp_path, small_faces, undisturbe
     assert on_gpu.cells[0].state == "recorded"
 
 
+@pytest.mark.parametrize("batch_size", [64, 5000])
+def test_the_pace_counts_the_steps_it_took(monkeypatch, batch_size):
+    """Also with batches of which an epoch of the trial has fewer than it was asked for."""
+    import torch
+
+    monkeypatch.setattr(pace, "CPU_BATCH", 5000)
+    monkeypatch.setattr(pace, "IMAGES", 128)
+    stepper = pace.Stepper(small(batch_size=batch_size), torch.device("cpu"))
+    begun = time.perf_counter()
+    per_image = stepper.take(40)
+    elapsed = time.perf_counter() - begun
+    count = max(128, batch_size)
+    assert int(stepper.totals.images) == count
+    assert 0.3 * elapsed < per_image * count <= elapsed
+
+
+def test_trainings_at_once_are_measured_and_a_waiting_worker_can_be_stopped(monkeypatch):
+    monkeypatch.setattr(local, "TRIED_JOBS", (1, 2))
+    monkeypatch.setattr(local, "TRIED_SECONDS", 0.5)
+    jobs, rates = local.best_jobs(small().to_dict(), "cpu")
+    assert jobs in rates
+    assert all(rate > 0 for rate in rates.values())
+    events = queue.Queue()
+    job = {"job": "pace", "config": small().to_dict(), "device": "cpu", "seconds": 60}
+    worker = local.Worker("waits", job, events, subprocess.DEVNULL)
+    assert events.get(timeout=120)[1] == {"ready": True}
+    worker.stop()
+    assert events.get(timeout=60)[1] == {"status": 130}
+
+
 def test_a_plan_says_how_long(tmp_path, small_faces):
     import torch
 
     config = small()
-    pace = measure_pace(config, torch.device("cpu"))
+    measured = measure_pace(config, torch.device("cpu"))
     plan = plan_of([config, small(1)], small_faces, tmp_path)
-    seconds = plan.seconds({pace_key(config): pace}, load_faces(small_faces))
-    assert seconds[plan.cells[0].name] == pytest.approx(4 * pace * (160 + 100 / 3))
+    seconds = plan.seconds({pace_key(config): measured}, load_faces(small_faces))
+    assert seconds[plan.cells[0].name] == pytest.approx(4 * measured * (160 + 100 / 3))
     text = describe_plan(plan, seconds, 2)
     assert "2 trainings: 0 recorded, 0 cut off, 2 new." in text
     assert [duration(s) for s in (None, 5, 600, 7200)] == ["?", "5 s", "10 min", "2.0 h"]

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
 
+from fercourse.files import locked
 from fercourse.sweep.plan import Cell, Plan
 
 LOG = "log.txt"
@@ -111,8 +112,6 @@ def run_grid(
     Raises:
         FercourseError: another process works in ``runs``.
     """
-    from fercourse.files import locked
-
     with locked(Path(runs) / ".grid.lock", f"{runs} is being filled"):
         return _run(
             plan.open,
@@ -148,16 +147,16 @@ def _run(
     stopping = False
     while running or (waiting and not stopping):
         try:
-            while waiting and len(running) < jobs and not stopping:
-                cell = waiting.pop(0)
-                (runs / cell.name).mkdir(parents=True, exist_ok=True)
-                with (runs / cell.name / LOG).open("ab") as log:
-                    running[cell.name] = Worker(cell.name, job_of(cell), events, log)
             over = deadline is not None and time.monotonic() >= deadline
             if over and not stopping:
                 stopping = True
                 for worker in running.values():
                     worker.stop()
+            while waiting and len(running) < jobs and not stopping:
+                cell = waiting.pop(0)
+                (runs / cell.name).mkdir(parents=True, exist_ok=True)
+                with (runs / cell.name / LOG).open("ab") as log:
+                    running[cell.name] = Worker(cell.name, job_of(cell), events, log)
             try:
                 name, event = events.get(timeout=0.2)
             except queue.Empty:
@@ -203,7 +202,7 @@ def best_jobs(config: dict[str, Any], device: str | None) -> tuple[int, dict[int
         events: queue.Queue = queue.Queue()
         job = {"job": "pace", "config": config, "device": device, "seconds": TRIED_SECONDS}
         workers = [Worker(str(i), job, events, subprocess.DEVNULL) for i in range(count)]
-        images, ready, gone = 0, 0, 0
+        rates[count], ready, gone = 0.0, 0, 0
         try:
             while gone < count:
                 _, event = events.get()
@@ -212,7 +211,7 @@ def best_jobs(config: dict[str, Any], device: str | None) -> tuple[int, dict[int
                     if ready == count:
                         for worker in workers:
                             worker.say("go")
-                images += event.get("images", 0)
+                rates[count] += event.get("rate", 0)
                 if "status" in event:
                     gone += 1
                     if event["status"] != 0:  # such as too little memory for so many
@@ -221,7 +220,6 @@ def best_jobs(config: dict[str, Any], device: str | None) -> tuple[int, dict[int
         finally:
             for worker in workers:
                 worker.stop()
-        rates[count] = images / TRIED_SECONDS
     best = TRIED_JOBS[0]
     for count in TRIED_JOBS[1:]:
         if rates[count] > 1.05 * rates[best]:

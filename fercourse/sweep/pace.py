@@ -22,19 +22,21 @@ class Stepper:
     def __init__(self, config: TrainConfig, device: torch.device) -> None:
         import torch
 
-        from fercourse.device import fastest_kernels, pick_precision
+        from fercourse.device import pick_precision
         from fercourse.runs import build_model
         from fercourse.train import Totals, class_weights, make_optimizer, step_graphs
 
-        self.config, self.device, self.fastest_kernels = config, device, fastest_kernels
+        self.device = device
         self.batch_size = min(config.batch_size, CPU_BATCH) if device.type == "cpu" else config.batch_size
         self.model = build_model(config)
         self.precision = pick_precision(self.model, device, config.precision)
         self.model.to(device, memory_format=self.precision.memory_format)  # type: ignore[call-overload]
-        self.images = torch.randint(0, 256, (IMAGES, 48, 48), dtype=torch.uint8).to(device)
-        self.labels = torch.randint(0, 7, (IMAGES,)).to(device)
+        self.steps_per_epoch = max(1, IMAGES // self.batch_size)
+        count = self.steps_per_epoch * self.batch_size
+        self.images = torch.randint(0, 256, (count, 48, 48), dtype=torch.uint8).to(device)
+        self.labels = torch.randint(0, 7, (count,)).to(device)
         self.optimizer = make_optimizer(self.model, config)
-        self.totals = Totals.zeros(device, IMAGES // self.batch_size + 1)
+        self.totals = Totals.zeros(device, self.steps_per_epoch)
         counts = torch.bincount(self.labels, minlength=7).cpu().numpy()
         self.arguments: dict[str, Any] = {
             "generator": torch.Generator(device=device),
@@ -52,20 +54,21 @@ class Stepper:
                 self.labels,
                 self.optimizer,
                 totals=self.totals,
-                longest=IMAGES,
+                longest=count,
                 **self.arguments,
             )
 
     def take(self, steps: int) -> float:
-        """Take at most an epoch's steps; return the seconds until the last result is there."""
+        """Take steps, an epoch's at most; return the seconds an image took, the last result awaited."""
         import torch
 
+        from fercourse.device import fastest_kernels
         from fercourse.train import train_one_epoch
 
         self.totals.reset()
-        count = min(steps, IMAGES // self.batch_size) * self.batch_size
+        count = min(steps, self.steps_per_epoch) * self.batch_size
         begun = time.perf_counter()
-        with self.fastest_kernels():
+        with fastest_kernels():
             train_one_epoch(
                 self.model,
                 self.images,
@@ -78,25 +81,21 @@ class Stepper:
                 **self.arguments,
             )
         self.totals.loss.item()  # waits
-        return time.perf_counter() - begun
+        return (time.perf_counter() - begun) / count
 
-    def images_in(self, seconds: float) -> int:
-        """Train for so long, and return how many images that were."""
+    def images_a_second(self, seconds: float) -> float:
+        """Train for so long at least, and return the images a second."""
         images, begun = 0, time.perf_counter()
-        steps = 1 if self.device.type == "cpu" else IMAGES // self.batch_size
+        steps = 1 if self.device.type == "cpu" else self.steps_per_epoch
         while time.perf_counter() - begun < seconds:
             self.take(steps)
             images += int(self.totals.images)
-        return images
+        return images / (time.perf_counter() - begun)
 
 
 def measure_pace(config: TrainConfig, device: torch.device) -> float:
     """Return the seconds a training image takes, from a few steps after warming up."""
     stepper = Stepper(config, device)
-    if device.type == "cpu":
-        stepper.take(1)
-        steps = 2
-    else:
-        stepper.take(8)
-        steps = 40
-    return stepper.take(steps) / (steps * stepper.batch_size)
+    warm_up, steps = (1, 2) if device.type == "cpu" else (8, 40)
+    stepper.take(warm_up)
+    return stepper.take(steps)

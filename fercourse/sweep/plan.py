@@ -103,24 +103,24 @@ def make_plan(
         values = config.to_dict()
         name = record_name(values, layout, device_kind)
         names = (name, record_name(values, layout, "cuda"))
-        records = [path for each in names if (path := Path(results) / "runs" / f"{each}.json").is_file()]
+        paths = (Path(results) / "runs" / f"{each}.json" for each in names)
+        record = next(filter(Path.is_file, paths), None)
         done = _epochs_done(Path(runs) / name)
-        state = "cut off" if done is not None else "new"
-        for path in records[:1]:
-            state = "recorded"
-            if read_record(path).data["data"]["fingerprint"] != faces.fingerprint:
-                raise FercourseError(
-                    f"{path} was recorded on other data than {faces.source}: use that data, or gather the "
-                    "records of this one elsewhere (--results FOLDER)."
-                )
-        record = records[0] if records else None
+        state = "recorded" if record else "new" if done is None else "cut off"
+        if record and read_record(record).data["data"]["fingerprint"] != faces.fingerprint:
+            raise FercourseError(
+                f"{record} was recorded on other data than {faces.source}: use that data, or gather the "
+                "records of this one elsewhere (--results FOLDER)."
+            )
         cells.append(Cell(config, name, state, is_final(values, entries), done or 0, record))
     return Plan(sorted(cells, key=lambda cell: STATES.index(cell.state)))
 
 
 def _epochs_done(folder: Path) -> int | None:
     """Return the finished epochs of a run folder; None if it holds no state."""
-    if not (folder / "last.safetensors").exists():
+    from fercourse.train.state import LAST
+
+    if not (folder / LAST).exists():
         return None
     try:
         return max(0, len((folder / "history.csv").read_text().splitlines()) - 1)

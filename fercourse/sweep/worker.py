@@ -51,10 +51,11 @@ def _pace(job: dict[str, Any], out: TextIO, go: threading.Event) -> None:
     from fercourse.sweep.pace import Stepper
 
     stepper = Stepper(config_from_dict(job["config"]), pick_device(job["device"]))
-    stepper.images_in(0.1)
+    stepper.images_a_second(0.1)
     _tell(out, ready=True)
-    go.wait()
-    _tell(out, images=stepper.images_in(job["seconds"]))
+    while not go.wait(0.2):  # in pieces: an interrupt does not wake a wait without end
+        pass
+    _tell(out, rate=stepper.images_a_second(job["seconds"]))
 
 
 def main() -> int:
