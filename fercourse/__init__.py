@@ -11,6 +11,7 @@ from importlib import metadata
 from typing import Any
 
 _HOMES = {
+    "fercourse.check": ("check_model",),
     "fercourse.data": ("EMOTIONS", "SPLITS", "Faces", "FaceSet", "audit", "load_faces"),
     "fercourse.errors": ("FercourseError",),
     "fercourse.evaluate": ("compare", "metrics", "predict"),
@@ -22,7 +23,19 @@ _HOMES = {
     "fercourse.train": ("fit", "train_one_epoch"),
 }
 _NAMES = {name: home for home, names in _HOMES.items() for name in names}
-_MODULES = ("augment", "data", "evaluate", "layers", "models", "plots", "recipes", "records", "runs", "train")
+_MODULES = (
+    "augment",
+    "check",
+    "data",
+    "evaluate",
+    "layers",
+    "models",
+    "plots",
+    "recipes",
+    "records",
+    "runs",
+    "train",
+)
 
 __all__ = ["__version__", *_NAMES]
 

@@ -1,0 +1,103 @@
+"""A network as a graph of operations: its multiply-accumulates, and whether it can be exported."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import warnings
+from collections.abc import Iterator
+
+import torch
+from torch import nn
+
+from fercourse.check.probes.forward import Setting, _same
+from fercourse.check.probes.source import raised_at
+from fercourse.errors import one_line
+
+
+def count_macs(setting: Setting) -> int:
+    """Return the multiply-accumulates for one image in convolutions, dense layers and matrix products.
+
+    Half of what torch's FlopCounterMode counts. It sees functions too, where `fercourse.models.count_macs`,
+    for the course's own networks, looks at layers; on those both agree.
+    """
+    from torch.nn.attention import SDPBackend, sdpa_kernel
+    from torch.utils.flop_counter import FlopCounterMode
+
+    setting.model.eval()
+    images = setting.images(2)
+    # Fused attention is not counted. With gradients on, attention layers do not take their fused path either.
+    with FlopCounterMode(display=False) as counter, sdpa_kernel(SDPBackend.MATH), torch.enable_grad():
+        setting.model(images)
+    return round(counter.get_total_flops() / 2 / len(images))
+
+
+def try_export(setting: Setting) -> tuple[bool, str]:
+    """Export with torch.export for any number of images; run the result and compare.
+
+    This graph is what `fercourse export` translates to ONNX; the translation itself takes up to half a minute.
+    """
+    model = setting.model.eval()
+    example, other = setting.images(3), setting.images(5, seed=4)
+    try:
+        with quiet():
+            program = _capture(model, example, torch.export.Dim.DYNAMIC)
+    except Exception as error:  # torch.export's errors have no common base
+        return False, _why_not(model, example, error)
+    with torch.no_grad():
+        expected = model(other)
+        try:
+            found = program.module()(other)
+        except Exception as error:
+            return False, f"the exported graph fails on another batch: {one_line(error, 160)}"
+    if found.shape != expected.shape or not _same(expected, found):
+        return False, (
+            "the exported graph gives other logits for other images: forward takes a number from the first ones "
+            "and keeps it, or changes what it keeps"
+        )
+    return True, "torch.export gives a graph for any number of images, with the same logits"
+
+
+def _capture(model: nn.Module, example: torch.Tensor, batch: object) -> torch.export.ExportedProgram:
+    with torch.no_grad():
+        return torch.export.export(
+            model, (example,), dynamic_shapes=None if batch is None else ({0: batch},), strict=False
+        )
+
+
+def _why_not(model: nn.Module, example: torch.Tensor, error: Exception) -> str:
+    at = raised_at(error)
+    where = f" ({at})" if at else ""
+    text = str(error)
+    if "data-dependent" in text or "DataDependent" in type(error).__name__:
+        return (
+            f"forward decides by values that only running it gives{where}: `if` on a tensor, .item(), a mask's "
+            "size. A graph has one path; use torch.where, or no decision"
+        )
+    if any(sign in text for sign in ("pecializ", "inferred to be a constant", "marked", "constraint")):
+        try:
+            with quiet():
+                _capture(model, example, None)
+        except Exception as second:
+            error, text = second, str(second)
+        else:
+            return (
+                "it exports for a fixed number of images only: forward uses len(x) or x.shape[0] as a plain number, "
+                "or loops over the images; let PyTorch work on the whole batch"
+            )
+    if "numpy" in text or "FakeTensor" in text or "fake tensor" in text.lower():
+        return f"forward leaves PyTorch (numpy, PIL, a list of numbers){where}: stay with tensors"
+    return f"torch.export raised {type(error).__name__}{where}: {one_line(text, 160)}"
+
+
+@contextlib.contextmanager
+def quiet() -> Iterator[None]:
+    """Keep warnings and log lines from the student's notebook."""
+    level = logging.root.manager.disable
+    logging.disable(logging.CRITICAL)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.disable(level)
