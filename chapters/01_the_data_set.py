@@ -13,46 +13,61 @@
 # %% [markdown]
 # # The data set
 #
-# > **You will** know what is in FER-2013 and what is not, find the mistakes that make results on it
-# > incomparable, and be able to say how much of a difference between two networks is luck.
+# > **By the end you can** say what is in FER-2013 and what is not, find the mistakes that make results on it
+# > incomparable, and judge how much of a difference between two networks is luck.
 # >
-# > **Time** about 45 minutes, with five exercises. **Needs** Python and a little NumPy; no GPU, no download.
+# > **You need** Python and a little NumPy; for two of the exercises, that you have seen an `nn.Module`. No GPU,
+# > no download.
+# >
+# > **Time** 45 minutes to read and run, 65 more for the six exercises.
 #
 # Before a network learns anything, someone chose pictures, cut them out, named what they show, and divided them
 # into parts. Every number that follows inherits those choices. So we begin with the file.
 
 # %%
-# Where the course is not installed yet, in Colab for one, this fetches it; elsewhere it does nothing.
+# Run this cell first. BUDGET may be "smoke", "quick", "full" or "auto".
+BUDGET = "auto"
+
 import importlib.util
+import os
+import subprocess
 import sys
 
-if importlib.util.find_spec("fercourse") is None:
-    # !git clone --quiet --depth 1 https://github.com/fercourse/fercourse course
-    # %pip install --quiet ./course
-    sys.path.insert(0, "course")
+COURSE = "git+https://github.com/fercourse/fercourse"
+if os.environ.get("COLAB_RELEASE_TAG"):  # in Colab: fetch the course
+    if importlib.util.find_spec("fercourse") is None:
+        pip = [sys.executable, "-m", "pip", "install", "--quiet"]
+        subprocess.run([*pip, "--no-deps", COURSE], check=True)
+        importlib.invalidate_caches()
+
+from fercourse import course
+
+session = course.start(BUDGET)
 
 # %%
 import json
+import math
 from pathlib import Path
 
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
+import torch
+from torch import nn
 
-from fercourse import plots, records
+from fercourse import plots, results
+from fercourse.check import ch01
+from fercourse.course import explore
 from fercourse.data import EMOTIONS
-from fercourse.data.synthetic import (
-    draw_faces,
-    emotion_units,
-    synthetic_faces,
-)
-from fercourse.evaluate import bootstrap_interval
+from fercourse.data.synthetic import draw_faces, emotion_units
+from fercourse.records import results_folder
 
 plots.use_style()
-results = records.results_folder()
 
 # %% [markdown]
 # ## Where the faces come from
+#
+# *3 minutes*
 #
 # FER-2013 was made for a contest. In 2013 Pierre-Luc Carrier and Aaron Courville asked Google's image search for
 # some 600 combinations of emotion words ("blissful", "enraged", ...) with words for gender, age and ethnicity, and
@@ -68,11 +83,14 @@ results = records.results_folder()
 # same command on your own copy.
 
 # %%
-audit = json.loads((results / "audits" / "fer2013.json").read_text())
-aggregates = np.load(results / "audits" / "fer2013-aggregates.npz")
+audits = results_folder() / "audits"
+audit = json.loads((audits / "fer2013.json").read_text())
+aggregates = np.load(audits / "fer2013-aggregates.npz")
 
 # %% [markdown]
 # ## Seven words, unevenly spread
+#
+# *5 minutes*
 #
 # The file has one row a picture: a label from 0 to 6, 2,304 numbers for the pixels, and the word `Training`,
 # `PublicTest` or `PrivateTest`. During the contest, the public part served for the leader board and the private part
@@ -86,20 +104,21 @@ counts["share"] = (counts["all"] / counts["all"].sum()).map("{:.1%}".format)
 counts
 
 # %%
-total = counts["all"].sum()
-sizes = {
-    split: int(counts[split].sum()) for split in ("train", "val", "test")
-}
-print(
-    f"{total:,} images: "
-    + ", ".join(f"{n:,} {split}" for split, n in sizes.items())
-)
+sizes = {split: counts[split].sum() for split in ("train", "val", "test")}
+for split, size in sizes.items():
+    print(f"{split:6}{size:7,} images")
+print(f"in all{counts['all'].sum():7,}")
 
-published = dict(
-    zip(EMOTIONS, (4953, 547, 5121, 8989, 6077, 4002, 6198), strict=True)
-)
-same = published == counts["all"].to_dict()
-print("The counts are those of the contest's report:", same)
+# %% [markdown]
+# The contest's report prints the totals of the seven classes. Are they those of the file?
+
+# %%
+published = (4953, 547, 5121, 8989, 6077, 4002, 6198)
+print("As in the report:", published == tuple(counts["all"]))
+
+# %% [markdown]
+# > **Predict.** Which class is the smallest, and how many of its images does the test split hold: about 50, 150 or
+# > 500? What accuracy would a network lose that never answers with this class? Decide before you look.
 
 # %% mystnb={"image": {"alt": "Horizontal bars of the images a class, train, val and test end to end. Happy is the longest by far, disgust is a stub, the other five lie close together."}}
 plots.class_counts({split: counts[split].to_numpy() for split in sizes})
@@ -117,6 +136,8 @@ print(f"Perfect but for 'disgust': {1 - right['disgust']:.1%} right.")
 
 # %% [markdown]
 # ## What 48 x 48 pixels look like
+#
+# *7 minutes*
 #
 # Here are seven expressions at that size, with a few people each. They are **drawn**: the course has a small
 # draughtsman that moves the parts of a face as the facial action units do, by which psychologists describe faces
@@ -176,6 +197,8 @@ plt.show()
 #
 # ## Pixels
 #
+# *4 minutes*
+#
 # Pixels run from 0 to 255. Networks like their input near zero with a spread of about one, so we shall need two
 # numbers, the mean and the standard deviation. They must come from the training images alone: whatever is computed
 # from val or test and fed back into training is a leak, however small.
@@ -207,6 +230,8 @@ print(
 #
 # ## The same picture twice
 #
+# *7 minutes*
+#
 # The web holds many copies of a good photograph, and a search for "joyful" finds what a search for "smiling" found.
 # The makers took out *some* duplicates. How many are left can be counted exactly: two images are the same when their
 # 2,304 pixels are.
@@ -227,37 +252,43 @@ print(f"Val images that stand in train too: {twins['val_in_train']}")
 # of the one that is closest in its pixels. On drawn faces, it knows next to nothing about expressions. Now we let as
 # large a share of the test images slip into its training set as in FER-2013.
 
+# %% [markdown]
+# > **Predict.** The memoriser has some accuracy on new faces. Now that share of the test faces stands in its training
+# > set as well. By how many points will its accuracy rise: by about the share, by less, or by more?
+
 # %%
 from sklearn.neighbors import KNeighborsClassifier
 
-share = twins["test_in_train"] / counts["test"].sum()
-faces = synthetic_faces(sizes=(2000, 0, 1000), seed=1)
-train_x, test_x = (
-    split.images.reshape(len(split), -1) / 255
-    for split in (faces.train, faces.test)
-)
-train_y, test_y = faces.train.labels, faces.test.labels
-leaked = round(share * len(test_y))
 
-
-def memoriser(extra: int) -> float:
-    """Accuracy with the first ``extra`` test images in train too."""
+def memoriser(images, labels, test):
+    """Test accuracy of the nearest neighbour."""
     nearest = KNeighborsClassifier(n_neighbors=1)
-    nearest.fit(
-        np.concatenate([train_x, test_x[:extra]]),
-        np.concatenate([train_y, test_y[:extra]]),
-    )
-    return float((nearest.predict(test_x) == test_y).mean())
+    nearest.fit(images.reshape(len(images), -1), labels)
+    preds = nearest.predict(test.images.reshape(len(test), -1))
+    return (preds == test.labels).mean()
 
 
-clean, with_leak = memoriser(0), memoriser(leaked)
-print(f"nearest neighbour on drawn faces: {clean:.1%}")
-print(
-    f"with {leaked} of {len(test_y)} test images in train: {with_leak:.1%}"
+# %%
+from fercourse.data.synthetic import synthetic_faces
+
+drawn_set = synthetic_faces(sizes=(2000, 0, 1000), seed=1)
+train, test = drawn_set.train, drawn_set.test
+share = twins["test_in_train"] / counts["test"].sum()
+leaked = test.subset(slice(round(share * len(test))))
+print(f"{share:.1%} of {len(test):,} test faces: {len(leaked)}")
+
+# %%
+clean = memoriser(train.images, train.labels, test)
+with_leak = memoriser(
+    np.concatenate([train.images, leaked.images]),
+    np.concatenate([train.labels, leaked.labels]),
+    test,
 )
+print(f"nearest neighbour on drawn faces: {clean:.1%}")
+print(f"with {len(leaked)} test faces in train: {with_leak:.1%}")
 
 # %% [markdown]
-# All of that gain is memory: the memoriser has learned nothing about faces. A strong network gains less, since it has
+# It rises by somewhat less than the share: some of the leaked faces it had right before. All of that gain is memory: the memoriser has learned nothing about faces. A strong network gains less, since it has
 # many of the leaked images right anyway, but the leak still helps it, and it helps those most that memorise best. So
 # the course shows, next to every accuracy on the test split, the accuracy on the test images **without a twin** in
 # train or val.
@@ -266,6 +297,8 @@ print(
 # split stays as it is, and we say what it does.
 #
 # ## Two labels for one picture
+#
+# *4 minutes*
 #
 # Copies also show how firm the labels are. Where the same pixels were labelled twice, did both labels agree?
 
@@ -301,6 +334,8 @@ agrees.map("{:.0%}".format).to_frame()
 #
 # ## The copy on your disk
 #
+# *4 minutes*
+#
 # Most people do not have the contest's file but a folder of pictures from the web. The most common one has `train/` and
 # `test/`, with one folder a class, and looks like this inside:
 #
@@ -330,6 +365,8 @@ print(audit["verdict"])
 # %% [markdown]
 # ## How much is luck?
 #
+# *4 minutes*
+#
 # Suppose a network gets a share *p* of *n* test images right, and the images were drawn at random from a larger world.
 # Draw others, and the share changes. Its standard error is the square root of *p* (1 − *p*) / *n*.
 
@@ -349,6 +386,8 @@ for p in (0.60, 0.70, 0.73):
 #
 # ## Drawn faces: what they are for
 #
+# *3 minutes*
+#
 # Everything that computes on images in these notebooks runs on drawn faces unless you bring your own copy. They have
 # what photographs never have: the truth. For each face we know which muscles moved and how far, where mouth, eyes and
 # brows are, how the head is turned, and whether the label was spoiled on purpose.
@@ -363,6 +402,23 @@ plots.faces(growing, titles=[f"{step:.2f}" for step in steps])
 plt.show()
 
 # %% [markdown]
+# In a running notebook, move the face yourself: how far must a smile go before you would call it *happy*? What do raised
+# inner brows add to it?
+
+
+# %%
+def one_face(smile=0.5, brows=0.0, jaw=0.0, person=2):
+    """Draw a person with these action units."""
+    units = {"AU12": smile, "AU1": brows, "AU26": jaw}
+    plots.faces(draw_faces(units, identity=[person]), size=2.5)
+    plt.show()
+
+
+# %%
+part = (0.0, 1.0, 0.1)
+explore(one_face, smile=part, brows=part, jaw=part, person=(0, 20))
+
+# %% [markdown]
 # | | FER-2013 | drawn faces |
 # | --- | --- | --- |
 # | how many | what the file holds | as many as you like |
@@ -375,179 +431,151 @@ plt.show()
 #
 # ## What two small networks reach
 #
+# *4 minutes*
+#
 # To end with something to improve on: two small networks, trained on the real data on an ordinary processor, one seed
 # each. Choosing was done on val; the test split was used once. The table comes from the records of those runs; where a
 # record is not there, it says *pending*.
 
-
-# %% tags=["hide-input"] mystnb={"code_prompt_show": "Show the code of this table", "code_prompt_hide": "Hide the code"}
-reported = [
-    r
-    for r in records.load_records()
-    if r.recipe == "quick" and r.has("test")
-]
-columns = {}
-for entry in records.final_entries():
-    wanted = (entry["model"], entry["recipe"])
-    if entry["recipe"] != "quick":
-        continue  # the papers' networks: their chapters show them
-    matching = [r for r in reported if (r.model, r.recipe) == wanted]
-    for record in matching:
-        val, test = record.metrics("val"), record.metrics("test")
-        interval = bootstrap_interval(
-            record.labels("test"), record.preds("test")
-        )
-        notes = [*wanted, record.qualifiers, f"seed {record.seed}"]
-        columns[", ".join(filter(None, notes))] = {
-            "test accuracy": f"{test['accuracy']:.1%}",
-            "its 95% interval": "{:.1%} to {:.1%}".format(*interval),
-            "on images without a twin": f"{test['accuracy_without_twins']:.1%}",
-            "balanced accuracy": f"{test['balanced_accuracy']:.1%}",
-            "accuracy on val": f"{val['accuracy']:.1%}",
-            "parameters": f"{record.data['parameters']:,}",
-            "epochs": str(len(record.history["epoch"])),
-            "minutes of training": f"{record.history['seconds'].sum() / 60:.0f}",
-        }
-    if not matching:
-        columns[", ".join(wanted)] = {"test accuracy": "pending"}
-pd.DataFrame(columns).fillna("")
+# %%
+results.results_table(recipe="quick")
 
 # %% [markdown]
 # Compare each accuracy with what laziness gives (exercise 1), with the 65% of people, and with its interval. Where does
 # the better network (better on val, that is; we do not choose on test) go wrong?
 
 # %% mystnb={"image": {"alt": "Confusion matrix of the better small network on the test split, in per cent of each label; the numbers are in the cells, the rows are the labels, the columns the predictions."}}
-if reported:
-    best = max(
-        reported, key=lambda record: record.metrics("val")["accuracy"]
-    )
-    confusion = np.array(best.metrics("test")["confusion"])
-    plots.matrix(confusion)
-    plt.show()
+record = results.best(results.reported(recipe="quick"))
+if record is None:
+    plots.pending("the better of two small networks, recipe quick")
+else:
+    print(results.label(record))
+    plots.matrix(results.confusions(record))
+plt.show()
 
 # %%
-if reported:
-    wrong = (
-        confusion
-        / confusion.sum(axis=1, keepdims=True)
-        * (1 - np.eye(len(EMOTIONS)))
-    )
-    for _ in range(3):
-        row, column = np.unravel_index(wrong.argmax(), wrong.shape)
-        share = f"{wrong[row, column]:.0%} of the images labelled"
+if record is not None:
+    confusion = results.confusions(record)
+    wrong = confusion / confusion.sum(axis=1, keepdims=True)
+    np.fill_diagonal(wrong, 0)
+    for place in wrong.ravel().argsort()[:-4:-1]:
+        row, column = divmod(place, len(EMOTIONS))
         print(
-            f"{share} {EMOTIONS[row]!r} are taken for {EMOTIONS[column]!r}."
+            f"{wrong[row, column]:.0%} of {EMOTIONS[row]!r}"
+            f" are taken for {EMOTIONS[column]!r}"
         )
-        wrong[row, column] = 0
-else:
-    print("pending: no record yet")
 
 # %% [markdown]
 # Hold these against the maps of the average faces, and against the votes of FER+ above: part of what looks like the
 # network's confusion is the labels'.
 
 # %% [markdown]
+# ## Quiz
+#
+# *5 minutes*
+#
+# Open the option you would choose; the others tell you what speaks against them.
+#
+# **1. You have the folder copy from the web, with `train/` and `test/`. What do you choose the best epoch on?**
+#
+# <details><summary>The images in <code>test/</code></summary>
+#
+# Not quite. That folder mixes PublicTest and PrivateTest. An epoch chosen there has been chosen on the images that you
+# want to report on.
+#
+# </details>
+#
+# <details><summary>The images whose names begin with <code>PublicTest</code></summary>
+#
+# Yes. They are the validation split, wherever they lie.
+#
+# </details>
+#
+# <details><summary>A tenth of <code>train/</code>, and PublicTest is reported too</summary>
+#
+# That is clean, but nobody else does it, so the result cannot be compared: everyone trains on all of `train/` and
+# reports PrivateTest.
+#
+# </details>
+#
+# **2. A network has 72% on the test split, and 71% on the test images without a twin. What follows?**
+#
+# <details><summary>The network cheats, so its result is worthless</summary>
+#
+# No. Every network trained on the official split has met those twins, and twins may be easy pictures in the first
+# place. Compare networks on the same images, and report both numbers.
+#
+# </details>
+#
+# <details><summary>Part of the 72% may be memory; comparisons should be made on both numbers</summary>
+#
+# Yes. The second number cannot come from having seen the very same pixels.
+#
+# </details>
+#
+# <details><summary>Nothing: one point is within the standard error</summary>
+#
+# The standard error speaks of two independent sets of images. These two share all but a few hundred images, so a point
+# between them is much less likely to be luck.
+#
+# </details>
+#
+# **3. Ten people agree with the label of an image in about two cases of three. What does an accuracy of 73% mean?**
+#
+# <details><summary>The network reads faces better than people do</summary>
+#
+# It agrees with *this labelling* more often than people who have not seen it. That is another skill: it has been shown
+# 28,709 examples of the labeller's habits.
+#
+# </details>
+#
+# <details><summary>Something is wrong: more than 65% is impossible</summary>
+#
+# Labels that differ from the vote are not random. Some differ in habitual ways, and habits can be learned.
+#
+# </details>
+#
+# <details><summary>The network has learned how this data set was labelled, habits included</summary>
+#
+# Yes. Whether it reads faces better takes other labels, or other faces, to find out.
+#
+# </details>
+#
+# **4. Which of these is a leak?**
+#
+# <details><summary>Mean and standard deviation of the pixels are computed on all 35,887 images</summary>
+#
+# Yes, a small one: two numbers carry something of val and test into training. It costs nothing to avoid.
+#
+# </details>
+#
+# <details><summary>Mean and standard deviation of train are used to scale the test images</summary>
+#
+# No, that is how it should be: nothing of the test images goes into training.
+#
+# </details>
+#
+# <details><summary>The confusion matrix on the test split is drawn for the final network</summary>
+#
+# No. Looking at a result does no harm, as long as you do not go back and choose by it.
+#
+# </details>
+
+# %% [markdown]
 # ## Exercises
 #
-# Each has a cell to work in and, below it, a folded solution. Try first; most take five lines.
+# *65 minutes for all six*
 #
-# ### 1. The laziest classifier
+# Each has a cell to work in and a cell that checks what you did: it says *not attempted*, *not yet* and why, or
+# *correct*. Below them wait a hint and a solution, folded; other solutions are right too. `ch01.split_of.hint()` and
+# `ch01.split_of.solution()` print them.
 #
-# Before you are impressed by an accuracy, know what no effort gives. Compute the test accuracy of (a) always answering
-# the most frequent class of *train*, and (b) drawing answers at random with the frequencies of train. Then compute
-# the *balanced* accuracy (the mean of the seven recalls) of (a).
+# ### Exercise 1. Put the folders right
 #
-# <details><summary>Hint</summary>
+# *Easy, 5 minutes.*
 #
-# For (b): the answer is class *k* with probability *p*, and the label is class *k* with probability *q*. When do they
-# agree?
-#
-# </details>
-
-# %%
-# Your code here: `counts` holds the images a class and split.
-
-# %% tags=["hide-cell"] cellView="form" jupyter={"source_hidden": true} mystnb={"code_prompt_show": "Show the solution", "code_prompt_hide": "Hide the solution"}
-# @title Solution
-p, q = (counts[split] / counts[split].sum() for split in ("train", "test"))
-print(f"(a) always {p.idxmax()!r}: {q[p.idxmax()]:.1%}", end=", ")
-print(f"balanced accuracy {1 / len(p):.1%}")
-print(f"(b) at random: {(p * q).sum():.1%}")
-
-# %% [markdown]
-# ### 2. Weights for rare classes
-#
-# A common remedy for imbalance weighs the loss of each image by the inverse of its class's frequency in train. Compute
-# these weights, scaled so that their average over the *images* of train is 1. How much more does one picture of disgust
-# weigh than one of happy?
-#
-# <details><summary>Hint</summary>
-#
-# With *c* the number of classes and *n* the number of images in all, the weight of a class with *m* images is
-# *n* / (*c m*).
-#
-# </details>
-
-# %%
-# Your code here.
-
-# %% tags=["hide-cell"] cellView="form" jupyter={"source_hidden": true} mystnb={"code_prompt_show": "Show the solution", "code_prompt_hide": "Hide the solution"}
-# @title Solution
-train_counts = counts["train"].to_numpy()
-weights = train_counts.sum() / (len(train_counts) * train_counts)
-assert np.isclose((weights * train_counts).sum() / train_counts.sum(), 1)
-for emotion, weight in zip(EMOTIONS, weights, strict=True):
-    print(f"{emotion:9}{weight:6.2f}")
-print(f"One disgust weighs as much as {weights[1] / weights[3]:.1f} happy.")
-
-# %% [markdown]
-# ### 3. Find the twins
-#
-# Someone has hidden copies in the array below: some images of `part_a` stand in `part_b` too, in another order. Write
-# a function that returns how many images of `b` are also in `a`. Comparing each with each works for a few hundred images,
-# but not for 28,709 times 3,589; find a way that looks at each image once.
-#
-# <details><summary>Hint</summary>
-#
-# Python's sets find things at once, but NumPy arrays cannot be put into a set. What can, and stands for the pixels?
-#
-# </details>
-
-# %%
-rng = np.random.default_rng(7)
-part_a = faces.train.images[:600]
-part_b = np.concatenate(
-    [
-        faces.test.images[:150],
-        part_a[rng.permutation(600)[: rng.integers(20, 60)]],
-    ]
-)
-part_b = part_b[rng.permutation(len(part_b))]
-
-
-def count_twins(a: np.ndarray, b: np.ndarray) -> int:
-    """Return how many images of ``b`` are also in ``a``."""
-    # Your code here.
-
-
-# %% tags=["hide-cell"] cellView="form" jupyter={"source_hidden": true} mystnb={"code_prompt_show": "Show the solution", "code_prompt_hide": "Hide the solution"}
-# @title Solution
-def count_twins(a: np.ndarray, b: np.ndarray) -> int:
-    """Return how many images of ``b`` are also in ``a``."""
-    seen = {image.tobytes() for image in a}
-    return sum(image.tobytes() in seen for image in b)
-
-
-assert count_twins(part_a, part_b) == len(part_b) - 150
-print(
-    f"{count_twins(part_a, part_b)} of the {len(part_b)} images are copies."
-)
-
-# %% [markdown]
-# ### 4. Put the folders right
-#
-# These are file names from a copy of the folder kind. Write a function that gives each its split: `train`, `val` or
-# `test`. It should fail, with a sentence that helps, on a name that does not tell.
+# The copy on your disk has names such as these. Write a function that gives each name its split, `"train"`, `"val"` or
+# `"test"`, and refuses with a `ValueError`, in a sentence that names the file, what does not tell.
 
 # %%
 names = [
@@ -558,15 +586,10 @@ names = [
 ]
 
 
+# %% exercise="split_of"
 def split_of(name: str) -> str:
-    """Return 'train', 'val' or 'test'."""
-    # Your code here.
-
-
-# %% tags=["hide-cell"] cellView="form" jupyter={"source_hidden": true} mystnb={"code_prompt_show": "Show the solution", "code_prompt_hide": "Hide the solution"}
-# @title Solution
-def split_of(name: str) -> str:
-    """Return 'train', 'val' or 'test'."""
+    """Return 'train', 'val' or 'test' for the name of an image file."""
+    # solution
     prefix = Path(name).name.split("_")[0]
     splits = {
         "Training": "train",
@@ -574,38 +597,161 @@ def split_of(name: str) -> str:
         "PrivateTest": "test",
     }
     if prefix not in splits:
-        raise ValueError(
-            f"{name}: the name begins with none of {', '.join(splits)}"
-        )
+        known = ", ".join(splits)
+        raise ValueError(f"{name} begins with none of {known}")
     return splits[prefix]
+    # end
 
 
-for name in names:
-    try:
-        print(f"{name}: {split_of(name)}")
-    except ValueError as error:
-        print(error)
+# %% [markdown] hint="split_of"
+# Only the file's own name tells: `Path(name).name` is what follows the last slash, and `.split("_")[0]` what stands before
+# the first underscore. A dictionary does the rest.
 
 # %% [markdown]
-# ### 5. How many images would it take?
+# ### Exercise 2. The laziest classifier
 #
-# Two networks, tested on two *different* sets of images of the same size, have true accuracies of 69% and 70%. How large
-# must each set be for the difference to be twice its own standard error? Compare with the size of the test split.
+# *Easy, 10 minutes.*
 #
-# <details><summary>Hint</summary>
-#
-# The variances of two independent shares add up.
-#
-# </details>
+# Before you are impressed by an accuracy, know what no effort gives. From the images a class in train and in test,
+# compute three shares: (a) the test accuracy of always answering the class that is most frequent in train, (b) that of
+# drawing answers at random with the frequencies of train, and (c) the *balanced* accuracy of (a), that is the mean of
+# the recalls of all classes.
 
-# %%
-# Your code here.
 
-# %% tags=["hide-cell"] cellView="form" jupyter={"source_hidden": true} mystnb={"code_prompt_show": "Show the solution", "code_prompt_hide": "Hide the solution"}
-# @title Solution
-a, b = 0.69, 0.70
-needed = (a * (1 - a) + b * (1 - b)) * (2 / (b - a)) ** 2
-print(f"{needed:,.0f} images each: {needed / n:.1f} times the test split")
+# %% exercise="lazy_accuracies"
+def lazy_accuracies(train_counts, test_counts):
+    """Return (a) always, (b) at random, (c) balanced, as shares.
+
+    Both arguments are arrays with the images of each class.
+    """
+    # solution
+    p = train_counts / train_counts.sum()
+    q = test_counts / test_counts.sum()
+    always = q[p.argmax()]
+    at_random = (p * q).sum()
+    balanced = 1 / len(p)
+    return always, at_random, balanced
+    # end
+
+
+# %% [markdown] hint="lazy_accuracies"
+# For (b): the answer is class *k* with probability *p*, and the label is class *k* with probability *q*. How often do
+# they agree? For (c): the recall of a class is the share of *its* images that are answered rightly.
+
+# %% [markdown]
+# ### Exercise 3. How many images would it take?
+#
+# *Medium, 10 minutes.*
+#
+# Two networks, tested on two *different* sets of *n* images, have true accuracies `a` and `b`. How large must *n* be for
+# the difference to be `errors` times its own standard error? Compare the answer for 69% and 70%, at two standard errors,
+# with the size of the test split.
+
+
+# %% exercise="images_needed"
+def images_needed(a: float, b: float, errors: float = 2.0) -> int:
+    """Return the least number of images in each of the two sets."""
+    # solution
+    variance = a * (1 - a) + b * (1 - b)  # times 1 / n
+    standard_error = abs(b - a) / errors
+    return math.ceil(variance / standard_error**2)
+    # end
+
+
+# %% [markdown] hint="images_needed"
+# The variance of a share *p* of *n* images is *p* (1 - *p*) / *n*. The variances of two independent shares add up, and
+# the standard error is the square root of the sum. Solve for *n*, and round up.
+
+# %% [markdown]
+# ### Exercise 4. Find the twins
+#
+# *Medium, 15 minutes.*
+#
+# Write a function that returns how many images of `b` are also in `a`, pixel for pixel. An image that stands in `b` twice
+# is two images. Comparing each with each works for a few hundred images, but not for 28,709 times 3,589; find a way
+# that looks at each image once.
+
+
+# %% exercise="count_twins"
+def count_twins(a: np.ndarray, b: np.ndarray) -> int:
+    """Return how many images of ``b`` are also in ``a``.
+
+    Both are uint8 arrays, (images, 48, 48).
+    """
+    # solution
+    seen = {image.tobytes() for image in a}
+    found = [image.tobytes() in seen for image in b]
+    return sum(found)
+    # end
+
+
+# %% [markdown] hint="count_twins"
+# Python's sets find things at once, but NumPy arrays cannot be put into a set. What can, and stands for all the pixels?
+# `image.tobytes()`.
+
+# %% [markdown]
+# ### Exercise 5. Pixels for a network
+#
+# *Medium, 10 minutes. Changes a module.*
+#
+# Photographs come as `uint8` of shape (B, 48, 48). A network wants `float32` of shape (B, 1, 48, 48), near zero: each
+# pixel divided by 255, minus the mean, over the standard deviation of train. Make it a layer, so that whoever has the
+# network has the right scaling with it: both numbers must be in its `state_dict` and move with it to a GPU, and the
+# optimiser must leave them alone.
+
+
+# %% exercise="ScalePixels"
+class ScalePixels(nn.Module):
+    """uint8 (B, 48, 48) -> float32 (B, 1, 48, 48), scaled."""
+
+    def __init__(self, mean: float, std: float) -> None:
+        super().__init__()
+        # solution
+        self.register_buffer("mean", torch.tensor(mean))
+        self.register_buffer("std", torch.tensor(std))
+        # end
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        # solution
+        x = x.unsqueeze(1).float() / 255
+        return (x - self.mean) / self.std
+        # end
+
+
+# %% [markdown] hint="ScalePixels"
+# `self.register_buffer("mean", torch.tensor(mean))` keeps a tensor that belongs to the module but is not trained.
+# `x.unsqueeze(1)` adds the channel. Convert to float before you divide.
+
+# %% [markdown]
+# ### Exercise 6. The network that does not look
+#
+# *Hard, 15 minutes. Changes a module.*
+#
+# The least that a network can know is how frequent the classes are. Write one that ignores the pixels: for B images it
+# returns B times the same seven logits, which are its only parameter, and which start so that their softmax is the
+# frequencies of train. Its loss is what every real network must beat from its first step on.
+
+
+# %% exercise="PriorOnly"
+class PriorOnly(nn.Module):
+    """(B, 1, 48, 48) -> logits (B, 7), the same for every image."""
+
+    def __init__(self, counts: torch.Tensor) -> None:
+        super().__init__()
+        # solution
+        prior = counts / counts.sum()
+        self.logits = nn.Parameter(prior.log())
+        # end
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        # solution
+        return self.logits.expand(len(x), -1)
+        # end
+
+
+# %% [markdown] hint="PriorOnly"
+# Softmax undoes the logarithm: softmax(log p) is p when the p add up to one. `nn.Parameter` makes a tensor one that is
+# trained, and `expand(len(x), -1)` repeats a row without copying it.
 
 # %% [markdown]
 # ## What to take along
@@ -617,3 +763,14 @@ print(f"{needed:,.0f} images each: {needed / n:.1f} times the test split")
 # - The labels are one opinion. A second, more careful one disagrees about a third of the images.
 # - A difference of less than about a point and a half between two accuracies on the test split can be luck.
 # - Know your copy before you trust a number from it: `fercourse data`.
+#
+# ## Further reading
+#
+# - Goodfellow et al., [Challenges in Representation Learning](https://arxiv.org/abs/1307.0414) (2013): the contest's
+#   report, with the 65% of people.
+# - Barsoum et al., [Training deep networks for facial expression recognition with crowd-sourced label
+#   distribution](https://arxiv.org/abs/1608.01041) (2016): ten votes for every image.
+# - Barz and Denzler, [Do we train on test data?](https://arxiv.org/abs/1902.00423) (2020): the same search for twins,
+#   in CIFAR.
+# - Gebru et al., [Datasheets for datasets](https://arxiv.org/abs/1803.09010) (2021): the questions this chapter asked,
+#   as a form to fill in.

@@ -263,5 +263,17 @@ def ladder(
     return ax
 
 
+def pending(what: str, *, ax: Axes | None = None) -> Axes:
+    """Draw the place of a figure whose training has not been recorded yet; it says 'pending' and of what."""
+    ax = _axes(ax, 6.4, 1.6)
+    text = "\n".join(["pending", *wrap(what, 60)])
+    ax.text(0.5, 0.5, text, ha="center", va="center", color="0.35", transform=ax.transAxes)
+    ax.set_xticks([])
+    ax.set_yticks([])
+    for spine in ax.spines.values():
+        spine.set(visible=True, color="0.6", linestyle="--")
+    return ax
+
+
 def _axes(ax: Axes | None, width: float, height: float) -> Axes:
     return plt.subplots(figsize=(width, height), layout="constrained")[1] if ax is None else ax

@@ -29,6 +29,7 @@ HOLDERS = (
     "book/*.md",
     "chapters/*.py",
     "notebooks/*.ipynb",
+    "notebooks/solutions/*.ipynb",
 )
 
 
