@@ -89,12 +89,14 @@ OPENING = r"""# Hard cases
 >
 > **Time** about 1 minute. **Needs** nothing.
 
-The loss of one image is $-\log p_y$, with $\hat{\boldsymbol{y}} = \operatorname{softmax}(\boldsymbol{z})$ and a
-set in $\mathbb{R}^{48 \times 48}$. A long one within the line:
-$p(y = k \mid \boldsymbol{x}) = \exp(z_k) / (\exp(z_1) + \exp(z_2) + \exp(z_3) + \exp(z_4) + \exp(z_5) + \exp(z_6) + \exp(z_7))$.
+The loss of one image is $-\log p_y$, with $\hat{\boldsymbol{y}} = \operatorname{softmax}(\boldsymbol{z})$ and
+a set in $\mathbb{R}^{48 \times 48}$. A long one within the line:
+$p(y = k \mid \boldsymbol{x}) = \exp(z_k) / (\exp(z_1) + \exp(z_2) + \exp(z_3) + \exp(z_4) +
+\exp(z_5) + \exp(z_6) + \exp(z_7))$.
 
 $$
-\mathcal{L}(\theta) = -\frac{1}{N} \sum_{i=1}^{N} \sum_{k=1}^{7} w_k \, y_{ik} \log \frac{e^{z_{ik}}}{\sum_{j} e^{z_{ij}}}
+\mathcal{L}(\theta) = -\frac{1}{N} \sum_{i=1}^{N} \sum_{k=1}^{7} w_k \, y_{ik}
+\log \frac{e^{z_{ik}}}{\sum_{j} e^{z_{ij}}}
 + \lambda \lVert \theta \rVert_2^2 + \text{a tail that is far too long to fit on the screen of a telephone}
 $$
 
@@ -114,7 +116,8 @@ No: look at `shape` again, and at $n^2$.
 
 </details>
 
-<details><summary>The second, which has an answer so long that it must run over several lines on a telephone</summary>
+<details><summary>The second, which has an answer so long that it must run over several lines on a
+telephone</summary>
 
 Yes.
 
@@ -171,13 +174,15 @@ COLOURS = "".join(f"\x1b[{code}mcolour {code}\x1b[0m " for code in (*range(30, 3
 TRACEBACK = [
     "\x1b[31m---------------------------------------------------------------------------\x1b[39m",
     "\x1b[31mValueError\x1b[39m                                Traceback (most recent call last)",
-    "\x1b[36mCell\x1b[39m\x1b[36m \x1b[39m\x1b[32mIn[3]\x1b[39m\x1b[32m, line 1\x1b[39m\n\x1b[32m----> \x1b[39m"
-    '\x1b[32m1\x1b[39m \x1b[38;5;28;01mraise\x1b[39;00m \x1b[38;5;167;01mValueError\x1b[39;00m(\x1b[33m"no"\x1b[39m)',
+    "\x1b[36mCell\x1b[39m\x1b[36m \x1b[39m\x1b[32mIn[3]\x1b[39m\x1b[32m, line 1\x1b[39m\n"
+    "\x1b[32m----> \x1b[39m\x1b[32m1\x1b[39m \x1b[38;5;28;01mraise\x1b[39;00m "
+    '\x1b[38;5;167;01mValueError\x1b[39;00m(\x1b[33m"no"\x1b[39m)',
     "\x1b[31mValueError\x1b[39m: no",
 ]
-WIDE = "<table border='1' class='dataframe'><thead><tr>{}</tr></thead><tbody><tr>{}</tr></tbody></table>".format(
-    "".join(f"<th>column {k}</th>" for k in range(20)), "".join(f"<td>{k}.123456</td>" for k in range(20))
+_HEADS, _CELLS = (
+    "".join(cell.format(k) for k in range(20)) for cell in ("<th>column {}</th>", "<td>{}.1234</td>")
 )
+WIDE = f"<table class='dataframe'><thead><tr>{_HEADS}</tr></thead><tbody><tr>{_CELLS}</tr></tbody></table>"
 
 
 def _code(source: str, *outputs: NotebookNode, **metadata: object) -> NotebookNode:
@@ -185,9 +190,7 @@ def _code(source: str, *outputs: NotebookNode, **metadata: object) -> NotebookNo
 
 
 def _shown(**data: object) -> NotebookNode:
-    return new_output(
-        "display_data", data={key.replace("_", "/", 1): value for key, value in data.items()}
-    )
+    return new_output("display_data", data={key.replace("_", "/", 1): value for key, value in data.items()})
 
 
 def _printed(text: str, name: str = "stdout") -> NotebookNode:
@@ -196,6 +199,7 @@ def _printed(text: str, name: str = "stdout") -> NotebookNode:
 
 def chapter() -> NotebookNode:
     """A notebook with every kind of cell and output."""
+    table = {"text/html": WIDE, "text/plain": "x"}
     picture = {"image/png": base64.b64encode(PIXELS).decode(), "text/plain": "<Figure>"}
     widget = {"application/vnd.jupyter.widget-view+json": {"model_id": "0" * 32}, "text/plain": "IntSlider()"}
     verdicts = (
@@ -206,7 +210,10 @@ def chapter() -> NotebookNode:
     cells = [
         new_markdown_cell(OPENING),
         _code(CODE, _printed("line of text that is much too long " * 8 + "\n")),
-        _code("table", new_output("execute_result", data={"text/html": WIDE, "text/plain": "x"}, execution_count=1)),
+        _code(
+            "table",
+            new_output("execute_result", data=table, execution_count=1),
+        ),
         _code("plot()", new_output("display_data", data=picture), mystnb={"image": {"alt": ALT}}),
         _code("slider()", new_output("display_data", data=widget)),
         *(_code("q1.check()", _shown(text_plain=text)) for text in verdicts),
@@ -216,11 +223,11 @@ def chapter() -> NotebookNode:
         _code("colours", _printed(COLOURS)),
         _code("warn()", _printed("a warning to look at\n", "stderr")),
         _code("raise", new_output("error", ename="ValueError", evalue="no", traceback=TRACEBACK)),
-        new_markdown_cell("## Further reading\n\nThe [paper](https://arxiv.org/abs/1512.03385), and so on.\n"),
+        new_markdown_cell("## Further reading\n\nA [paper](https://arxiv.org/abs/1512.03385).\n"),
     ]
     for number, cell in enumerate(cells):
         cell.id = f"hard-{number:03d}"
-    language = {"name": "python", "file_extension": ".py", "mimetype": "text/x-python", "pygments_lexer": "ipython3"}
+    language = {"name": "python", "pygments_lexer": "ipython3"}
     kernel = {"display_name": "Python 3", "language": "python", "name": "python3"}
     return new_notebook(cells=cells, metadata={"kernelspec": kernel, "language_info": language})
 
@@ -247,7 +254,7 @@ def write(root: Path, folder: Path) -> Path:
         (shutil.copytree if source.is_dir() else shutil.copyfile)(source, target)
     (folder / "_toc.yml").write_text(TOC, encoding="utf-8")
     (folder / "book" / "welcome.md").write_text(WELCOME, encoding="utf-8")
-    (folder / "book" / "references.md").write_text("# References\n\n```{bibliography}\n```\n", encoding="utf-8")
+    (folder / "book" / "references.md").write_text("# References\n\n```{bibliography}\n```\n")
     for place in ("notebooks", "notebooks/solutions"):
         (folder / place).mkdir(exist_ok=True)
         nbformat.write(chapter(), folder / place / "01_hard.ipynb")

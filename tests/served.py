@@ -1,4 +1,4 @@
-"""A folder served over HTTP below a path, as GitHub Pages serves a project: 404.html for whatever is not there."""
+"""A folder served over HTTP as GitHub Pages does: below a path, with 404.html for whatever is not there."""
 
 from __future__ import annotations
 
@@ -39,11 +39,9 @@ class _Pages(http.server.SimpleHTTPRequestHandler):
 
 @contextmanager
 def served(folder: Path, prefix: str) -> Iterator[str]:
-    """Serve ``folder`` below ``prefix`` ("/name/") on a free port and give the address, which ends in a slash."""
+    """Serve ``folder`` below ``prefix`` ("/name/") on a free port; yields its address, with a last slash."""
     handler = type("Pages", (_Pages,), {"prefix": prefix})
-    with http.server.ThreadingHTTPServer(
-        ("127.0.0.1", 0), partial(handler, directory=str(folder))
-    ) as server:
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), partial(handler, directory=str(folder))) as server:
         thread = threading.Thread(target=server.serve_forever, daemon=True)
         thread.start()
         yield f"http://127.0.0.1:{server.server_port}{prefix}"

@@ -1,9 +1,9 @@
 """MathJax from the book's own folder: Sphinx would load it from a CDN, and a reader offline would see TeX.
 
-The Python package sphinx-mathjax-offline carries the whole of MathJax 3, 24 MB of it. A page needs 2 MB: the
-program, its fonts, and the extensions of TeX that it fetches when a formula uses one. The context menu is off: it
-is what would fetch the rest, and it makes every formula a stop of the tab key. Formulas still carry MathML,
-which screen readers read.
+The Python package sphinx-mathjax-offline carries the whole of MathJax 3, 24 MB of it. A page needs 2 MB:
+the program, its fonts, and the extensions of TeX that it fetches when a formula uses one. The context menu is
+off: it is what would fetch the rest, and it makes every formula a stop of the tab key. Formulas still carry
+MathML, which screen readers read.
 """
 
 from __future__ import annotations

@@ -110,7 +110,7 @@ def settle(app: Sphinx, config: Config) -> None:
 
 
 def drop_unused(app: Sphinx, page: str, template: str, context: dict[str, Any], doctree: object) -> None:
-    """Leave out sphinx-thebe: unused here, and its scripts are declared twice a page, which is a page error."""
+    """Leave out sphinx-thebe: unused here, and declared twice on each page, which is a page error."""
 
     def is_thebe(asset: Any) -> bool:
         body = getattr(asset, "attributes", {}).get("body") or ""
@@ -129,7 +129,7 @@ def mark_verdicts(app: Sphinx, doctree: nodes.document, name: str) -> None:
 
 
 def write_index(app: Sphinx, error: Exception | None) -> None:
-    """Write the page at the book's address, which leads to the first: with a title and a picture, for links to it.
+    """Write the page at the book's address, which leads to the first; with title and picture for links.
 
     Sphinx-external-toc would write one that is nothing but a redirection, without a title or a language.
     """
