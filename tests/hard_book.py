@@ -91,8 +91,7 @@ OPENING = r"""# Hard cases
 
 The loss of one image is $-\log p_y$, with $\hat{\boldsymbol{y}} = \operatorname{softmax}(\boldsymbol{z})$ and
 a set in $\mathbb{R}^{48 \times 48}$. A long one within the line:
-$p(y = k \mid \boldsymbol{x}) = \exp(z_k) / (\exp(z_1) + \exp(z_2) + \exp(z_3) + \exp(z_4) +
-\exp(z_5) + \exp(z_6) + \exp(z_7))$.
+$p(y = k \mid \boldsymbol{x}) = \exp(z_k) / (\exp(z_1) + \exp(z_2) + \exp(z_3))$.
 
 $$
 \mathcal{L}(\theta) = -\frac{1}{N} \sum_{i=1}^{N} \sum_{k=1}^{7} w_k \, y_{ik}

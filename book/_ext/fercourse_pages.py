@@ -52,6 +52,11 @@ MENDS = (
         r"\1",
     ),
     (
+        "a sign beside a button's words is read out as well",
+        r'(<img alt=")[^"]* logo("\s+src="[^"]*_static/images/logo_)',
+        r"\1\2",
+    ),
+    (
         "folded code is announced as hidden content, whatever its summary says",
         r'<summary aria-label="Toggle hidden content">',
         r"<summary>",
@@ -65,6 +70,16 @@ MENDS = (
         "a download opens as a page of text",
         r'(<a href="[^"]*")( target="_blank"\s+class="btn btn-sm btn-download-[a-z]+-button)',
         r"\1 download\2",
+    ),
+    (
+        "1.5 MB of script draw a dozen signs, which the theme's own fonts hold as well",
+        r'\s*<script defer src="[^"]*scripts/fontawesome\.js[^"]*"></script>',
+        "",
+    ),
+    (
+        "a sign is a letter of a font, which would be read out",
+        r'<(i|span) class="((?:theme-switch )?fa[bsr]?(?:-(?:solid|regular|brands))? )',
+        r'<\1 aria-hidden="true" class="\2',
     ),
     (
         "the same link to the next or previous page is given twice",

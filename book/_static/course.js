@@ -10,7 +10,8 @@
       const scrolls = box.scrollWidth > box.clientWidth + 1 || box.scrollHeight > box.clientHeight + 1;
       const style = getComputedStyle(box);
       const wanted = scrolls && [style.overflowX, style.overflowY].some((way) => way === "auto" || way === "scroll");
-      if (wanted && !box.hasAttribute("tabindex")) {
+      // The theme has looked at code once, and given -1 to what did not scroll then: on a wider screen, or folded.
+      if (wanted && box.tabIndex !== 0) {
         box.tabIndex = 0;
         box.dataset.scrolls = "";
         if (box.tagName !== "PRE") {
