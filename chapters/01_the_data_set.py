@@ -34,11 +34,11 @@ import subprocess
 import sys
 
 COURSE = "git+https://github.com/fercourse/fercourse"
-if os.environ.get("COLAB_RELEASE_TAG"):  # in Colab: fetch the course
-    if importlib.util.find_spec("fercourse") is None:
-        pip = [sys.executable, "-m", "pip", "install", "--quiet"]
-        subprocess.run([*pip, "--no-deps", COURSE], check=True)
-        importlib.invalidate_caches()
+IN_COLAB = "COLAB_RELEASE_TAG" in os.environ
+if IN_COLAB and importlib.util.find_spec("fercourse") is None:
+    pip = [sys.executable, "-m", "pip", "install", "--quiet"]
+    subprocess.run([*pip, "--no-deps", COURSE], check=True)
+    importlib.invalidate_caches()
 
 from fercourse import course
 

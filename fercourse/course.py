@@ -36,7 +36,7 @@ VARIABLE = "FERCOURSE_BUDGET"
 #: Set where a notebook is run for the book or compared by nbval: widgets then leave their place to pictures.
 STATIC = "FERCOURSE_STATIC"
 #: Train, val and test faces that smoke draws; the first of the preset 'standard'.
-SMOKE_SIZES = (2100, 700, 700)
+SMOKE_SIZES = (1050, 350, 700)
 #: Multiply-accumulates that a smoke training may take in one pass forward over its images.
 SMOKE_MACS = 8.0e9
 SMOKE_BATCH = 8
@@ -164,7 +164,7 @@ class Session:
             return f"{count:,} drawn faces; no accuracy on them says anything about FER-2013."
         from fercourse.data import audit
 
-        return f"{faces.source}, {count:,} images; verdict: {audit(faces)['verdict']}"
+        return f"{faces.source}, {count:,} images; verdict: {audit(faces).verdict}"
 
     def config(self, model: str, **changes: Any) -> TrainConfig:
         """Return the configuration of a training of a named network within the budget.

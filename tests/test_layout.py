@@ -148,7 +148,7 @@ def test_every_copy_of_the_address_is_the_setting(root: Path) -> None:
     held = {}
     for path in address.holders(root):
         text = path.read_text(encoding="utf-8")
-        new, count = address.rewrite(text, setting)
+        new, count = address.rewrite(text, setting, book=address.names_the_book(path))
         assert new == text, f"{path.name} holds another address: run `make address`"
         held[path.relative_to(root).as_posix()] = count
     for name in ("README.md", "CITATION.cff", "pyproject.toml", "_config.yml", "book/setup.md"):

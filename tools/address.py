@@ -68,17 +68,26 @@ _REPOSITORY = re.compile(
       | colab\.research\.google\.com/github/
       | ^\s*(?:url|repository-code|Repository)\s*[:=]\s*"?https://github\.com/
       | \[(?:repository|issues?)\]\(https://github\.com/
-    )(?P<slug>{SLUG}?)(?=$|[\s"')\]@]|\.git\b|/(?:blob|tree|issues|actions)\b|\\n)""",
+    )(?P<slug>{SLUG}?)(?=$|[\s"')\]@\\]|\.git\b|/(?:blob|tree|issues|actions)\b)""",
     re.VERBOSE | re.MULTILINE,
 )
 _BOOK = re.compile(r"""https://[\w-]+\.github\.io(?:/[\w.-]*[\w-])?""")
 
 
-def rewrite(text: str, address: Address) -> tuple[str, int]:
-    """Return ``text`` with every address in it replaced by ``address``, and how many there were."""
+def rewrite(text: str, address: Address, *, book: bool = True) -> tuple[str, int]:
+    """Return ``text`` with every address in it replaced by ``address``, and how many there were.
+
+    Args:
+        book: whether pages on github.io are this book's; in the chapters they are other people's.
+    """
     text, repositories = _REPOSITORY.subn(lambda found: found["before"] + address.slug, text)
-    text, books = _BOOK.subn(address.book, text)
+    text, books = _BOOK.subn(address.book, text) if book else (text, 0)
     return text, repositories + books
+
+
+def names_the_book(path: Path) -> bool:
+    """Whether a holder may give the book's own address, which chapters do not."""
+    return path.suffix != ".ipynb" and path.parent.name != "chapters"
 
 
 def holders(root: Path) -> list[Path]:
@@ -95,7 +104,7 @@ def main(root: Path = ROOT) -> int:
         return 1
     for path in holders(root):
         old = path.read_text(encoding="utf-8")
-        new, count = rewrite(old, address)
+        new, count = rewrite(old, address, book=names_the_book(path))
         if new != old:
             path.write_text(new, encoding="utf-8")
             print(f"{path.relative_to(root)}: {count} address{'es' * (count > 1)}")

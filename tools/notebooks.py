@@ -43,7 +43,7 @@ ROOT = Path(__file__).resolve().parents[1]
 ANSWERS = ROOT / "fercourse" / "check" / "answers.json"
 STATUS = ROOT / "notebooks" / "status.csv"
 #: Seconds that one cell may take.
-CELL_TIMEOUT = 120
+CELL_TIMEOUT = 300
 #: What a notebook is run with, here and by nbval (tests/conftest.py): drawn faces, no widgets, no bars.
 SETTINGS = {"FERCOURSE_BUDGET": "smoke", "FERCOURSE_STATIC": "1", "TQDM_DISABLE": "1"}
 

@@ -156,7 +156,8 @@ def run(function: Callable[..., Any], *args: Any, what: str = "your code", **kwa
 
 def _raised(what: str, error: BaseException) -> str:
     where = students_line(error)
-    message = f"{what[0].upper()}{what[1:]} raised {type(error).__name__}: {one_line(error)}"
+    # "your code" begins a sentence; a name stays as it is written.
+    message = f"{what.replace('your code', 'Your code')} raised {type(error).__name__}: {one_line(error)}"
     return message + (f"\n{where}" if where else "")
 
 

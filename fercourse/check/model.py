@@ -89,7 +89,7 @@ class ModelReport:
         return "\n".join((f"{self.name}: {verdict}", *self.lines))
 
     def shapes(self) -> str:
-        """Return a table of the top-level layers in the order of their calls: what each gives, for one image."""
+        """Return a table of the top-level layers in the order of their calls, with what each gives."""
         rows = [
             (name, kind, shape if isinstance(shape, str) else " x ".join(map(str, shape)), f"{count:,}")
             for name, kind, shape, count in self.layers
@@ -154,7 +154,10 @@ def check_model(
         if built is None:
             return ModelReport(name, (Check("builds", "failed", problem),))
         setting = Setting(built, in_channels, (image_size, image_size), num_classes, torch.device("cpu"))
-        return _Examination(setting, name).report(export, seconds)
+        try:
+            return _Examination(setting, name).report(export, seconds)
+        except (Exception, SystemExit) as error:  # a network that cannot even be asked for its parameters
+            return ModelReport(name, (Check("builds", "failed", explain(error, "the network")),))
 
 
 class _Examination:
@@ -171,15 +174,8 @@ class _Examination:
 
     def report(self, export: bool, seconds: float) -> ModelReport:
         setting = self.setting
-        try:
-            setting.device = device_of(self.model)
-            problem, go_on = try_forward(setting)
-        except (
-            Exception,
-            SystemExit,
-        ) as error:  # a network whose parameters or modes cannot even be asked for
-            self.note("builds", False, explain(error, "the network"))
-            return ModelReport(self.name, tuple(self.found.values()))
+        setting.device = device_of(self.model)
+        problem, go_on = try_forward(setting)
         size = f"{setting.in_channels}, {setting.size[0]}, {setting.size[1]}"
         self.note(
             "shapes", not problem, problem or f"images (B, {size}) become logits (B, {setting.num_classes})"
@@ -193,10 +189,12 @@ class _Examination:
                 self.ask("batch", lambda: _answer(try_batch(setting), "each image is judged by itself alone"))
             else:
                 self.note("batch", None, "not tried, because evaluation is not deterministic")
-            if export:
+            if not export:
+                self.note("export", None, "not tried, because export=False")
+            elif self.found["eval"].status == "passed":
                 self.ask("export", lambda: try_export(setting))
             else:
-                self.note("export", None, "not tried, because export=False")
+                self.note("export", None, "not tried, because evaluation is not deterministic")
         else:
             for name in ("gradient", "one batch", "eval", "batch", "export"):
                 self.note(name, None, "not tried, because forward does not give logits yet")
@@ -211,7 +209,7 @@ class _Examination:
             self.note(name, False, explain(error))
 
     def count_parameters(self) -> int:
-        lazy = nn.parameter.UninitializedTensorMixin
+        lazy = nn.parameter.UninitializedParameter
         counted = [p for p in self.model.parameters() if not isinstance(p, lazy)]
         total = sum(p.numel() for p in counted)
         frozen = sum(p.numel() for p in counted if not p.requires_grad)
@@ -222,7 +220,8 @@ class _Examination:
         elif lines := self.foreign():
             self.note(
                 "parameters", False,
-                f"{total:,}, but forward uses weights that are not the network's ({lines[0]}): make every layer in "
+                f"{total:,}, but forward uses weights that are not the network's ({lines[0]}): make every "
+                f"layer in "
                 "__init__ and keep it as self.name",
             )  # fmt: skip
         else:
@@ -245,7 +244,9 @@ class _Examination:
         except (Exception, SystemExit) as error:
             self.note("MACs", None, f"not counted, because torch's counter raised {one_line(error, 80)}")
             return None
-        self.note("MACs", True, f"{_amount(macs)} multiply-accumulates an image")
+        recurrent = any(isinstance(module, nn.RNNBase) for module in self.model.modules())
+        left_out = ", without those of recurrent layers, which are not counted" if recurrent else ""
+        self.note("MACs", True, f"{_amount(macs)} multiply-accumulates an image{left_out}")
         return macs
 
     def train(self, macs: int | None, seconds: float) -> None:
@@ -261,6 +262,8 @@ class _Examination:
         self.note("gradient", *judge_gradients(found, len(wanted) - len(frozen), len(frozen)))
         if found.problem:
             self.note("one batch", None, "not tried, because a training step fails")
+        elif set(found.silent.values()) >= {"none"} and len(found.silent) == len(wanted) - len(frozen):
+            self.note("one batch", None, "not tried, because no gradient reaches any parameter")
         elif not seconds:
             self.note("one batch", None, "not tried, because seconds=0")
         else:
@@ -278,7 +281,7 @@ def _amount(count: int) -> str:
 @contextlib.contextmanager
 def _undisturbed() -> Iterator[None]:
     """Leave random numbers, output and settings of the student's program as they are found."""
-    states = random.getstate(), np.random.get_state()
+    states = random.getstate(), np.random.get_state()  # noqa: NPY002 - the state that students use
     on_cuda = torch.cuda.is_initialized()
     devices = list(range(torch.cuda.device_count())) if on_cuda else []
     on_mps = torch.backends.mps.is_available()
@@ -296,6 +299,6 @@ def _undisturbed() -> Iterator[None]:
             yield
         finally:
             random.setstate(states[0])
-            np.random.set_state(states[1])
+            np.random.set_state(states[1])  # noqa: NPY002
             if mps is not None:
                 torch.mps.set_rng_state(mps)

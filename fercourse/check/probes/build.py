@@ -22,7 +22,15 @@ _MODES = (nn.modules.dropout._DropoutNd, nn.modules.batchnorm._NormBase)
 def build(subject: Any) -> tuple[nn.Module | None, str, str]:
     """Return a network that may be changed, its name, and what is wrong instead (one of them empty)."""
     if isinstance(subject, nn.Module):
+        if hidden := _shadowed(subject):
+            return None, type(subject).__name__, hidden
         subject = getattr(subject, "_orig_mod", subject)  # as it was before torch.compile
+        if isinstance(subject, nn.DataParallel | nn.parallel.DistributedDataParallel):
+            subject = subject.module
+        if isinstance(subject, torch.jit.ScriptModule):
+            return None, type(subject).__name__, (
+                "a TorchScript module cannot be looked into: pass the network that it was made from"
+            )  # fmt: skip
         name = type(subject).__name__
         try:
             return _copy(subject), name, ""
@@ -43,7 +51,8 @@ def build(subject: Any) -> tuple[nn.Module | None, str, str]:
     if needed := _needed(subject):
         values = ", ".join(f"{argument}=..." for argument in needed)
         return None, name, (
-            f"{name} cannot be called without arguments: it needs {' and '.join(needed)}. Give them defaults, "
+            f"{name} cannot be called without arguments: it needs {' and '.join(needed)}. Give them "
+            f"defaults, "
             f"or pass an object: check_model({name}({values}))"
         )  # fmt: skip
     what = f"{name}.__init__" if isinstance(subject, type) else f"{name}()"
@@ -53,6 +62,8 @@ def build(subject: Any) -> tuple[nn.Module | None, str, str]:
         return None, name, explain(error, what)
     if not isinstance(model, nn.Module):
         return None, name, f"{name}() returned {_no_network(model)}"
+    if hidden := _shadowed(model):
+        return None, name, hidden
     if not isinstance(subject, type):
         name = type(model).__name__ if name == "<lambda>" else name
         try:
@@ -60,6 +71,15 @@ def build(subject: Any) -> tuple[nn.Module | None, str, str]:
         except Exception as error:
             return None, name, f"the network that {name}() returns cannot be copied: {one_line(error, 100)}"
     return model, name, ""
+
+
+def _shadowed(model: nn.Module) -> str:
+    """Return which attribute hides a method of nn.Module, such as ``self.train = True``, if one does."""
+    for module in nn.Module.modules(model):
+        for name, value in vars(module).items():
+            if not name.startswith("_") and callable(getattr(nn.Module, name, None)) and not callable(value):
+                return f"self.{name} = ... hides the method {name}() of every nn.Module: use another name"
+    return ""
 
 
 def _no_network(value: Any) -> str:
@@ -117,13 +137,16 @@ def unregistered(model: nn.Module) -> list[str]:
                         f"{place} holds a {type(value).__name__} that train() and eval() do not reach: use "
                         "nn.ModuleList"
                     )
-            elif isinstance(value, Tensor) and value.requires_grad and value.is_leaf:
-                if id(value) not in parameters:
-                    found[place] = _raw(place, value, attributes[key])
+            elif isinstance(value, Tensor) and _learns(value) and id(value) not in parameters:
+                found[place] = _raw(place, attributes[key])
     return list(found.values())
 
 
-def _raw(place: str, value: Tensor, holder: Any) -> str:
+def _learns(tensor: Tensor) -> bool:
+    return tensor.requires_grad and tensor.is_leaf
+
+
+def _raw(place: str, holder: Any) -> str:
     if isinstance(holder, Tensor):
         return f"{place} is a tensor that requires a gradient but no nn.Parameter: wrap it in one"
     kind = "nn.ParameterDict" if isinstance(holder, dict) else "nn.ParameterList"
@@ -139,7 +162,7 @@ def _inside(attributes: Any, depth: int = 4) -> Iterator[tuple[str, Any]]:
 def _leaves(value: Any, depth: int) -> Iterator[Any]:
     if isinstance(value, Tensor | nn.Module):
         yield value
-    elif depth and type(value) in (list, tuple, set, frozenset) or (depth and isinstance(value, dict)):
+    elif depth and isinstance(value, list | tuple | set | frozenset | dict):
         for inner in value.values() if isinstance(value, dict) else value:
             yield from _leaves(inner, depth - 1)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from dataclasses import dataclass, field
 from typing import Any
@@ -21,18 +22,24 @@ USUAL_SIZES, PATIENCE = (1, 2, 4, 8, 10, 16, 32, 64, 100, 128), 4.0
 #: Share of the largest logit by which answers to the same image may differ: rounding, in another order.
 SAME = 1e-4
 _LAST = {
-    "Softmax": "softmax inside the network: the rows sum to one. Cross-entropy applies softmax itself, so return "
+    "Softmax": "softmax inside the network: the rows sum to one. Cross-entropy applies softmax itself, so "
+    "return "
     "the logits before it, and take softmax where probabilities are shown",
-    "Sigmoid": "a sigmoid at the end: every value lies between 0 and 1. Cross-entropy applies softmax itself, so "
+    "SoftmaxOverImages": "softmax inside the network, and over the wrong axis: the rows do not sum to one. "
+    "Cross-entropy applies softmax itself, so return the logits before it",
+    "Sigmoid": "a sigmoid at the end: every value lies between 0 and 1. Cross-entropy applies softmax "
+    "itself, so "
     "return the logits before it",
-    "Relu": "a ReLU at the end: no logit can be negative, and where it is zero nothing is learnt. Return the last "
+    "Relu": "a ReLU at the end: no logit can be negative, and where it is zero nothing is learnt. Return "
+    "the last "
     "dense layer's output as it is",
-    "Tanh": "a tanh at the end: no logit can leave [-1, 1], so the network can never be sure. Return the last "
+    "Tanh": "a tanh at the end: no logit can leave [-1, 1], so the network can never be sure. Return the "
+    "last "
     "dense layer's output as it is",
 }
 #: Steps behind the last computation that only change the shape.
-_RESHAPES = ("View", "Reshape", "UnsafeView", "Squeeze", "Unsqueeze", "Transpose", "Permute", "T", "Alias", "Clone",
-             "ToCopy", "Select", "Slice", "Mean")  # fmt: skip
+_RESHAPES = ("View", "Reshape", "UnsafeView", "Squeeze", "Unsqueeze", "Transpose", "Permute", "T", "Alias",
+             "Clone", "ToCopy", "Select", "Slice", "Mean")  # fmt: skip
 
 
 @dataclass
@@ -47,16 +54,24 @@ class Setting:
     layers: list[tuple[str, str, Any, int]] = field(default_factory=list)
 
     def images(self, count: int, seed: int = 0) -> Tensor:
-        """Draw smooth random pictures in [0, 1], float32 (count, in_channels, height, width).
+        """Draw random stripes and clouds, float32 in [0, 1], (count, in_channels, height, width).
 
-        As in photographs, neighbours are alike and pictures differ as wholes; to a network that averages over
-        positions, all pictures of pixel noise are the same.
+        The pictures differ in brightness, contrast, direction, scale and content, as photographs do: a small
+        network that averages over positions would find all pictures of mere noise alike.
         """
         generator = torch.Generator().manual_seed(seed)
-        coarse = torch.rand(count, self.in_channels, 6, 6, generator=generator)
-        light = torch.rand(count, 1, 1, 1, generator=generator)
-        smooth = F.interpolate(coarse, self.size, mode="bilinear", align_corners=False)
-        return (0.25 * light + 0.75 * smooth).to(self.device)
+
+        def draw(low: float, high: float) -> Tensor:
+            return low + (high - low) * torch.rand(count, self.in_channels, 1, 1, generator=generator)
+
+        y = torch.arange(self.size[0])[:, None]
+        x = torch.arange(self.size[1])
+        angle, length, shift = draw(0, math.pi), draw(3, 24), draw(0, 2 * math.pi)
+        waves = torch.sin((x * torch.cos(angle) + y * torch.sin(angle)) * 2 * math.pi / length + shift)
+        coarse = torch.rand(count, self.in_channels, 6, 6, generator=generator) - 0.5
+        clouds = F.interpolate(coarse, self.size, mode="bilinear", align_corners=False)
+        pictures = draw(0.2, 0.8) + draw(0.1, 0.4) * waves + 0.4 * clouds
+        return pictures.clamp(0, 1).to(self.device)
 
     def labels(self, count: int) -> Tensor:
         """Draw labels, int64 (count,), as many of each class as possible."""
@@ -95,7 +110,8 @@ def try_forward(setting: Setting) -> tuple[str, bool]:
                 return _LAST[kind], True
             if not torch.equal(before, images):
                 return (
-                    "forward changes the images that it is given (an operation in place, such as x -= mean or "
+                    "forward changes the images that it is given (an operation in place, such as x -= mean "
+                    "or "
                     "inplace=True in the first layer): work on a copy"
                 ), True
             for hook in hooks:
@@ -122,9 +138,9 @@ def wrong_output(output: Any, count: int, num_classes: int) -> str:
     if output is None:
         return f"forward returned None: its `return` is missing; {expected}"
     if isinstance(output, tuple | list):
-        return f"forward returned a {type(output).__name__} of {len(output)} values; {expected}: return them alone"
+        return f"forward returned a {type(output).__name__} of {len(output)} values; {expected}, alone"
     if isinstance(output, dict):
-        return f"forward returned a dict with {shown(list(output), 40)}; {expected}: return them alone"
+        return f"forward returned a dict with {shown(list(output), 40)}; {expected}, alone"
     if not isinstance(output, Tensor):
         return f"forward returned {shown(output, 40)}, a {type(output).__name__}; {expected}"
     shape = tuple(output.shape)
@@ -132,7 +148,8 @@ def wrong_output(output: Any, count: int, num_classes: int) -> str:
     if shape == (count, num_classes):
         if not output.is_floating_point():
             return (
-                f"the output is {output.dtype}, not float: return the logits, from which the loss is computed, and "
+                f"the output is {output.dtype}, not float: return the logits, from which the loss is "
+                f"computed, and "
                 "take argmax afterwards"
             )
         return ""
@@ -147,11 +164,11 @@ def wrong_output(output: Any, count: int, num_classes: int) -> str:
     if shape == (count,):
         return f"{found}: one number an image; return one a class, without argmax, max or squeeze"
     if len(shape) == 2 and shape[0] == count:
-        return f"{found}: the last layer gives {shape[1]} numbers an image, its out_features should be {num_classes}"
+        return f"{found}: the last layer's out_features is {shape[1]} and should be {num_classes}"
     if len(shape) == 2 and shape[1] == num_classes:
         if count > 1 and shape[0] == 1:
-            return f"{found}: the images were averaged or flattened into one; keep the first axis, with flatten(1)"
-        return f"{found}: a view or reshape has mixed images with positions; keep the first axis, with x.flatten(1)"
+            return f"{found}: the images have become one; keep the first axis, with x.flatten(1)"
+        return f"{found}: a view has mixed images with positions; keep the first axis, with x.flatten(1)"
     if not shape or (num_classes not in shape and count not in shape):
         return f"{found}: return the logits of the last layer"
     return found
@@ -176,7 +193,8 @@ def _sizes_that_work(setting: Setting) -> list[int]:
 def _fixed(works: list[int], problem: str) -> str:
     sizes = " or ".join(map(str, works))
     return (
-        f"forward works for a batch of {sizes} only, not for {COUNT} images: a batch size is written into it, as in "
+        f"forward works for a batch of {sizes} only, not for {COUNT} images: a batch size is written into "
+        f"it, as in "
         f"x.view({works[-1]}, -1). Use x.flatten(1), or len(x). (With {COUNT}: {problem})"
     )
 
@@ -191,6 +209,8 @@ def _last_step(logits: Tensor, num_classes: int) -> str:
     step = logits.grad_fn
     for _ in range(6):
         name = type(step).__name__.partition("Backward")[0]
+        if name == "Softmax":  # the rows do not sum to one
+            return "SoftmaxOverImages"
         if name in _LAST:
             return name
         if name not in _RESHAPES or not step or not step.next_functions:
@@ -206,18 +226,19 @@ def try_eval(setting: Setting) -> str:
     watch = Watch(model)
     with torch.no_grad(), watch:
         first, second = model(images), model(images)
+    awake = [name or "the network itself" for name, module in model.named_modules() if module.training]
+    if awake:
+        return f"eval() does not reach {named(awake)}: its train() is overridden without super().train(mode)"
     if watch.drops:
         line = next((line for line in watch.drops if line), None)
         where = f" ({line})" if line else ""
         return (
-            f"dropout still drops in evaluation mode{where}: write F.dropout(x, p, training=self.training), or "
+            f"dropout still drops in evaluation mode{where}: write F.dropout(x, p, "
+            f"training=self.training), or "
             "use nn.Dropout, made in __init__ and kept as an attribute of its own"
         )
     if _same(first, second):
         return ""
-    awake = [name or "the network itself" for name, module in model.named_modules() if module.training]
-    if awake:
-        return f"eval() does not reach {named(awake)}: its train method is overridden without super().train(mode)"
     begin = "the same images give other logits the second time, in evaluation mode: "
     lines = [line for _, line in watch.foreign.values() if line]
     if lines:
@@ -247,8 +268,8 @@ def try_batch(setting: Setting) -> str:
         f"batch norm without running statistics ({named(norms)}): leave track_running_stats=True, and "
         "let eval() reach it"
         if norms
-        else "look for a mean, std, softmax or norm over axis 0, a batch norm with training=True, or a view that "
-        "mixes images"
+        else "look for a mean, std, softmax or norm over axis 0, for a batch norm with training=True, or for "
+        "a view that mixes images"
     )
     if not _same(beside[:1], elsewhere[:1], beside):
         return f"in evaluation mode the logits of an image depend on the other images of the batch: {reason}"

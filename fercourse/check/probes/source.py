@@ -81,6 +81,10 @@ def _advice(message: str) -> str:
 #: Parts of PyTorch's messages and what they mean here; groups of the pattern appear in the advice.
 _CAUSES = (
     (
+        r"mat1 and mat2 shapes cannot be multiplied \(1x\d+ and|size mismatch, got input",
+        "All images have become one row: flatten from axis 1 on, with x.flatten(1).",
+    ),
+    (
         r"mat1 and mat2 shapes cannot be multiplied \(\d+x(\d+) and (\d+)x",
         r"A dense layer made for \2 features gets \1: its in_features must be channels x height x width of "
         "what is flattened before it.",
@@ -109,7 +113,8 @@ _CAUSES = (
     (r"forward\(\) missing \d+ required", "forward is called with the images alone: give the rest defaults."),
     (
         r"same dtype|expected scalar type|should be the same|must have the same dtype",
-        "Images are float32 and lie on the network's device: weights and whatever is made in forward must too.",
+        "Images are float32 and lie on the network's device: weights and whatever is made in forward must "
+        "too.",
     ),
     (
         r"The size of tensor a \((\d+)\) must match the size of tensor b \((\d+)\)",

@@ -15,12 +15,15 @@ from fercourse.check.probes.forward import Setting, named
 from fercourse.check.probes.source import explain
 from fercourse.check.probes.watch import Watch
 
-#: Images to learn by heart; fewer where a network has more than LARGE multiply-accumulates an image.
-IMAGES, FEWER, LARGE = 16, 8, 100_000_000
+#: Images to learn by heart: one of each class, and one more.
+IMAGES = 8
 #: Adam's learning rates, tried in this order from the same weights, and the share of the time each may take.
 RATES = ((1e-3, 0.5), (1e-2, 0.75), (1e-4, 1.0))
 #: Steps between two looks at the result, the fewest that the first rate gets, and the most that any gets.
 LOOK, FEWEST, MOST = 5, 15, 300
+#: Multiply-accumulates that the first rate gets whatever the clock says: small networks are then judged alike
+#: on fast and slow machines.
+AT_LEAST = 1e11
 
 
 @dataclass
@@ -48,7 +51,7 @@ def try_training(setting: Setting, macs: int | None, seconds: float) -> Training
     for one. So each parameter is watched until it has had a gradient, in any step.
     """
     model = setting.model.train()
-    count = IMAGES if macs is not None and macs <= LARGE else FEWER
+    count = IMAGES
     images, labels = setting.images(count, seed=3), setting.labels(count)
     found = Training(images=count)
     trained = {name: p for name, p in model.named_parameters() if p.requires_grad and p.numel()}
@@ -58,7 +61,9 @@ def try_training(setting: Setting, macs: int | None, seconds: float) -> Training
     for module, _ in inner:
         module.dropout = 0.0
     start = [(tensor, tensor.detach().clone()) for tensor in chain(model.parameters(), model.buffers())]
-    begin = time.perf_counter()
+    # A step forward and backward computes three times the forward's.
+    fewest = max(FEWEST, min(MOST, AT_LEAST / (3 * count * macs))) if macs else FEWEST
+    begin, wall = time.thread_time(), time.perf_counter()  # its own time: other programs may be busy
     try:
         for rate, share in RATES if seconds else RATES[:1]:
             with torch.no_grad():
@@ -75,8 +80,13 @@ def try_training(setting: Setting, macs: int | None, seconds: float) -> Training
                     break
                 if not math.isfinite(found.loss) or (found.learnt and step % LOOK == 0):
                     break
-                late = time.perf_counter() - begin > share * seconds
-                if seconds and late and step % LOOK == 0 and (step >= FEWEST or rate != RATES[0][0]):
+                spent = max(time.thread_time() - begin, (time.perf_counter() - wall) / 4)
+                if (
+                    seconds
+                    and spent > share * seconds
+                    and step % LOOK == 0
+                    and (step >= fewest or rate != RATES[0][0])
+                ):
                     break
                 optimizer.zero_grad(set_to_none=True)
                 loss.backward()
@@ -145,7 +155,7 @@ def judge_gradients(found: Training, total: int, frozen: int) -> tuple[bool, str
         return False, (
             f"all {frozen} parameter tensors are frozen: set requires_grad=True for those that are to learn"
             if frozen
-            else "the network has no parameters, so it cannot learn: make layers in __init__, as self.name = ..."
+            else "the network has no parameters, so it cannot learn: make layers in __init__, as self.x = ..."
         )
     if found.problem:
         return False, found.problem
@@ -168,7 +178,7 @@ def _reason(state: str, found: Training) -> str:
         )
         return f"used, but no gradient comes back.{cut}{advice}"
     return (
-        "have a gradient of zero in every step: multiplied by zero, behind a ReLU that is never positive, or "
+        "have a gradient of zero in every step: multiplied by zero (weights that all start there?), behind a ReLU that is never positive, or "
         f"before a step without slope (round, sign, clamp).{cut}"
     )
 
@@ -178,7 +188,8 @@ def judge_overfit(found: Training, num_classes: int) -> tuple[bool, str]:
     off = ", dropout switched off" if found.dropped else ""
     if found.learnt:
         return True, (
-            f"all {found.images} images right after {found.steps} steps of Adam, learning rate {found.rate:g}{off}; "
+            f"all {found.images} images right after {found.steps} steps of Adam, learning rate "
+            f"{found.rate:g}{off}; "
             f"loss {found.first_loss:.1f} -> {found.loss:.1f}"
         )
     if not math.isfinite(found.loss):
@@ -186,13 +197,15 @@ def judge_overfit(found: Training, num_classes: int) -> tuple[bool, str]:
     guess = math.log(num_classes)
     tried = ", ".join(f"{rate:g}" for rate, _ in RATES[: [rate for rate, _ in RATES].index(found.rate) + 1])
     reason = (
-        "the logits are the same for every image: is the image lost on the way (multiplied by zero, a ReLU that is "
+        "the logits are the same for every image: is the image lost on the way (multiplied by zero, a ReLU "
+        "that is "
         "never positive, a variable overwritten)?"
         if found.alike
-        else "look for a layer that loses the image (report.shapes()), for saturated activations, for outputs that "
-        "cannot be large, and for too few features"
+        else "look for a layer that loses the image (report.shapes()), for saturated activations, for "
+        "outputs that cannot be large, and for too few features"
     )
     return False, (
-        f"only {found.right} of {found.images} images right after {found.steps} steps of Adam (learning rates "
+        f"only {found.right} of {found.images} images right after {found.steps} steps of Adam (learning "
+        f"rates "
         f"{tried}{off}), loss {found.loss:.2f}, guessing {guess:.2f}: {reason}"
     )

@@ -1,4 +1,4 @@
-"""What a network's forward does while it runs: which weights it uses, where it draws lots or cuts the graph."""
+"""What forward does while it runs: the weights it uses, the lots it draws, where it cuts the graph."""
 
 from __future__ import annotations
 
@@ -17,8 +17,9 @@ _DROPOUTS = (
     torch.dropout, torch.dropout_, torch.feature_dropout, torch.alpha_dropout,
 )  # fmt: skip
 _RANDOM = frozenset(
-    ("rand", "randn", "randint", "randperm", "rand_like", "randn_like", "randint_like", "bernoulli", "bernoulli_",
-     "normal", "normal_", "uniform_", "exponential_", "multinomial", "poisson", "gumbel_softmax", "rrelu")
+    ("rand", "randn", "randint", "randperm", "rand_like", "randn_like", "randint_like", "bernoulli",
+     "bernoulli_", "normal", "normal_", "uniform_", "exponential_", "multinomial", "poisson", "rrelu",
+     "gumbel_softmax")
 )  # fmt: skip
 #: Calls that give what is computed next no way back to the weights, and calls whose gradient is zero or none.
 _CUTS = frozenset(("detach", "detach_", "item", "numpy", "tolist", "tensor", "__array__"))
