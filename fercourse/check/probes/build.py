@@ -52,8 +52,7 @@ def build(subject: Any) -> tuple[nn.Module | None, str, str]:
         values = ", ".join(f"{argument}=..." for argument in needed)
         return None, name, (
             f"{name} cannot be called without arguments: it needs {' and '.join(needed)}. Give them "
-            f"defaults, "
-            f"or pass an object: check_model({name}({values}))"
+            f"defaults, or pass an object: check_model({name}({values}))"
         )  # fmt: skip
     what = f"{name}.__init__" if isinstance(subject, type) else f"{name}()"
     try:

@@ -23,19 +23,15 @@ USUAL_SIZES, PATIENCE = (1, 2, 4, 8, 10, 16, 32, 64, 100, 128), 4.0
 SAME = 1e-4
 _LAST = {
     "Softmax": "softmax inside the network: the rows sum to one. Cross-entropy applies softmax itself, so "
-    "return "
-    "the logits before it, and take softmax where probabilities are shown",
+    "return the logits before it, and take softmax where probabilities are shown",
     "SoftmaxOverImages": "softmax inside the network, and over the wrong axis: the rows do not sum to one. "
     "Cross-entropy applies softmax itself, so return the logits before it",
     "Sigmoid": "a sigmoid at the end: every value lies between 0 and 1. Cross-entropy applies softmax "
-    "itself, so "
-    "return the logits before it",
+    "itself, so return the logits before it",
     "Relu": "a ReLU at the end: no logit can be negative, and where it is zero nothing is learnt. Return "
-    "the last "
-    "dense layer's output as it is",
+    "the last dense layer's output as it is",
     "Tanh": "a tanh at the end: no logit can leave [-1, 1], so the network can never be sure. Return the "
-    "last "
-    "dense layer's output as it is",
+    "last dense layer's output as it is",
 }
 #: Steps behind the last computation that only change the shape.
 _RESHAPES = ("View", "Reshape", "UnsafeView", "Squeeze", "Unsqueeze", "Transpose", "Permute", "T", "Alias",
@@ -111,8 +107,7 @@ def try_forward(setting: Setting) -> tuple[str, bool]:
             if not torch.equal(before, images):
                 return (
                     "forward changes the images that it is given (an operation in place, such as x -= mean "
-                    "or "
-                    "inplace=True in the first layer): work on a copy"
+                    "or inplace=True in the first layer): work on a copy"
                 ), True
             for hook in hooks:
                 hook.remove()
@@ -194,8 +189,7 @@ def _fixed(works: list[int], problem: str) -> str:
     sizes = " or ".join(map(str, works))
     return (
         f"forward works for a batch of {sizes} only, not for {COUNT} images: a batch size is written into "
-        f"it, as in "
-        f"x.view({works[-1]}, -1). Use x.flatten(1), or len(x). (With {COUNT}: {problem})"
+        f"it, as in x.view({works[-1]}, -1). Use x.flatten(1), or len(x). (With {COUNT}: {problem})"
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import inspect
 import logging
 import warnings
 from collections.abc import Iterator
@@ -55,8 +56,7 @@ def try_export(setting: Setting) -> tuple[bool, str]:
     if found.shape != expected.shape or not _same(expected, found):
         return False, (
             "the exported graph gives other logits for other images: forward takes a number from the first "
-            "ones "
-            "and keeps it, or changes what it keeps"
+            "ones and keeps it, or changes what it keeps"
         )
     return True, "torch.export gives a graph for any number of images, with the same logits"
 
@@ -69,7 +69,11 @@ def _capture(model: nn.Module, example: torch.Tensor, *, any_batch: bool = True)
     first: Exception | None = None
     for strict in (False, True) if any_batch else (False,):
         # A copy each time: the tensor itself is marked with the size that may vary.
-        sizes = ({0: torch.export.Dim.DYNAMIC},) if any_batch else None
+        sizes: Any = ({0: torch.export.Dim.DYNAMIC},) if any_batch else None
+        if sizes and any(
+            p.kind is p.VAR_POSITIONAL for p in inspect.signature(model.forward).parameters.values()
+        ):
+            sizes = (sizes,)  # forward(self, *images)
         try:
             with torch.no_grad():
                 return torch.export.export(model, (example.clone(),), dynamic_shapes=sizes, strict=strict)
@@ -93,8 +97,7 @@ def _why_not(model: nn.Module, example: torch.Tensor, error: Exception) -> str:
     if "data-dependent" in text or "DataDependent" in type(error).__name__:
         return (
             f"forward decides by values that only running it gives{where}: `if` on a tensor, .item(), a "
-            f"mask's "
-            "size. A graph has one path; use torch.where, or no decision"
+            f"mask's size. A graph has one path; use torch.where, or no decision"
         )
     if _about_sizes(error):
         try:

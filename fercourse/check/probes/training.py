@@ -15,12 +15,14 @@ from fercourse.check.probes.forward import Setting, named
 from fercourse.check.probes.source import explain
 from fercourse.check.probes.watch import Watch
 
-#: Images to learn by heart: one of each class, and one more.
+#: Images to learn by heart: few, so that it is quick; enough that nobody is right by luck.
 IMAGES = 8
 #: Adam's learning rates, tried in this order from the same weights, and the share of the time each may take.
 RATES = ((1e-3, 0.5), (1e-2, 0.75), (1e-4, 1.0))
 #: Steps between two looks at the result, the fewest that the first rate gets, and the most that any gets.
 LOOK, FEWEST, MOST = 5, 15, 300
+#: Steps after which logits that are still the same for every image will stay so.
+ENOUGH = 50
 #: Multiply-accumulates that the first rate gets whatever the clock says: small networks are then judged alike
 #: on fast and slow machines.
 AT_LEAST = 1e11
@@ -35,8 +37,10 @@ class Training:
     rate: float = 0.0
     first_loss: float = math.nan
     loss: float = math.nan
-    right: int = 0
+    right: int = 0  # at best, in any step
+    lowest: float = math.inf
     learnt: bool = False
+    spread: float = 1.0  # how much logits differ between images at first, as a share of the largest
     alike: bool = False  # the logits are the same for every image
     dropped: bool = False  # dropout was switched off
     problem: str = ""
@@ -76,7 +80,7 @@ def try_training(setting: Setting, macs: int | None, seconds: float) -> Training
                     logits = model(images)
                 loss = F.cross_entropy(logits.float(), labels)
                 _look(found, step, logits, loss, labels)
-                if not logits.requires_grad:
+                if not logits.requires_grad or (found.alike and step >= ENOUGH):
                     break
                 if not math.isfinite(found.loss) or (found.learnt and step % LOOK == 0):
                     break
@@ -124,8 +128,10 @@ def _look(found: Training, step: int, logits: Tensor, loss: Tensor, labels: Tens
     found.steps, found.loss = step, float(loss)
     if step == 0:
         found.first_loss = found.loss
-    found.right = int((logits.argmax(1) == labels).sum())
-    found.learnt = found.right == len(labels) and math.isfinite(found.loss)
+        found.spread = float((logits - logits.mean(0)).abs().max() / (logits.abs().max() + 1e-12))
+    right = int((logits.argmax(1) == labels).sum())
+    found.right, found.lowest = max(found.right, right), min(found.lowest, found.loss)  # NaN is never lower
+    found.learnt = right == len(labels) and math.isfinite(found.loss)
     found.alike = bool((logits - logits[:1]).abs().max() <= 1e-6 * logits.abs().max() + 1e-12)
 
 
@@ -178,7 +184,8 @@ def _reason(state: str, found: Training) -> str:
         )
         return f"used, but no gradient comes back.{cut}{advice}"
     return (
-        "have a gradient of zero in every step: multiplied by zero (weights that all start there?), behind a ReLU that is never positive, or "
+        "have a gradient of zero in every step: multiplied by zero (weights that all start there?), behind "
+        "a ReLU that is never positive, or "
         f"before a step without slope (round, sign, clamp).{cut}"
     )
 
@@ -196,16 +203,27 @@ def judge_overfit(found: Training, num_classes: int) -> tuple[bool, str]:
         return False, f"the loss became {found.loss} at every learning rate tried: values grow without bounds"
     guess = math.log(num_classes)
     tried = ", ".join(f"{rate:g}" for rate, _ in RATES[: [rate for rate, _ in RATES].index(found.rate) + 1])
-    reason = (
-        "the logits are the same for every image: is the image lost on the way (multiplied by zero, a ReLU "
-        "that is "
-        "never positive, a variable overwritten)?"
-        if found.alike
-        else "look for a layer that loses the image (report.shapes()), for saturated activations, for "
-        "outputs that cannot be large, and for too few features"
-    )
+    if found.alike:
+        reason = (
+            "the logits are the same for every image: is the image lost on the way (multiplied by zero, a "
+            "ReLU that is never positive, layers that saturate, a variable overwritten)?"
+        )
+    elif found.first_loss > 20 * guess:
+        reason = (
+            f"the loss begins at {found.first_loss:.3g}: the weights start too large, or values grow from "
+            "layer to layer; try PyTorch's own start, or batch norm"
+        )
+    elif found.spread < 1e-3:
+        reason = (
+            "at the start the logits hardly differ from image to image: too many layers that saturate or "
+            "shrink (sigmoid, tanh, no norm); try ReLU and batch norm"
+        )
+    else:
+        reason = (
+            "look for a layer that loses the image (report.shapes()), for saturated activations, for outputs "
+            "that cannot be large, and for too few features"
+        )
     return False, (
-        f"only {found.right} of {found.images} images right after {found.steps} steps of Adam (learning "
-        f"rates "
-        f"{tried}{off}), loss {found.loss:.2f}, guessing {guess:.2f}: {reason}"
+        f"at best {found.right} of {found.images} images right with Adam (learning rates {tried}{off}), loss "
+        f"{found.lowest:.2f}, where guessing gives {guess:.2f}: {reason}"
     )
