@@ -189,7 +189,8 @@ def test_every_picture_is_described(both: Pages) -> None:
     for name, page in both.items():
         for image in page.find_all("img"):
             alt = image.get("alt", "")
-            if alt == "" and image.find_parent(class_="btn").get_text(strip=True):
+            button = image.find_parent(class_="btn")
+            if alt == "" and button and button.get_text(strip=True):
                 continue  # a sign beside the words that say the same
             assert len(alt) > 20, f"{name}: {image}"
             assert " " in alt.strip(), f"{name}: the path stands for a description: {image}"
@@ -342,7 +343,9 @@ AXE = """(only) => {
     ...(only.length ? {runOnly: only} : {rules: {"label-content-name-mismatch": {enabled: true}}}),
   });
 }"""
-SETTLED = "() => window.MathJax?.startup ? MathJax.startup.promise.then(() => document.fonts.ready) : 0"
+SETTLED = (
+    "() => window.MathJax?.startup ? MathJax.startup.promise.then(() => document.fonts.ready, () => 0) : 0"
+)
 FORMULAS = """() => ({
   written: document.querySelectorAll(".math").length,
   unset: [...document.querySelectorAll(".math")].filter((e) => !e.querySelector("mjx-container")).length,
@@ -388,9 +391,9 @@ def visit(tab: Any, address: str, axe: str, at: tuple[tuple[int, str], ...]) -> 
     tab.evaluate("for (const fold of document.querySelectorAll('.bd-article details')) fold.open = true")
     tab.evaluate(axe)
     for width, scheme in at:
-        tab.set_viewport_size({"width": width, "height": 800})
         tab.emulate_media(color_scheme=scheme, reduced_motion="reduce")
-        tab.wait_for_timeout(250)  # course.js waits until the width has settled
+        tab.set_viewport_size({"width": width, "height": 800})
+        tab.wait_for_timeout(150)  # course.js waits until the width has settled
         seen.at[width, scheme] = tab.evaluate(SEEN)
         # Another colour scheme changes colours only.
         only = ["color-contrast", "link-in-text-block"] if scheme == "dark" else []
