@@ -19,7 +19,6 @@ from fercourse.check.probes.forward import Setting, try_batch, try_eval, try_for
 from fercourse.check.probes.graph import count_macs, quiet, try_export
 from fercourse.check.probes.source import explain
 from fercourse.check.probes.training import judge_gradients, judge_overfit, try_training
-from fercourse.check.probes.watch import Watch
 from fercourse.errors import FercourseError, one_line, shown
 
 WIDTH = 76
@@ -217,7 +216,7 @@ class _Examination:
         if missing:
             begin = f"{total:,}, but not all are seen by optimizer, .to(device) and state_dict: "
             self.note("parameters", False, begin + "; ".join(missing[:3]))
-        elif lines := self.foreign():
+        elif lines := self.setting.foreign:
             self.note(
                 "parameters", False,
                 f"{total:,}, but forward uses weights that are not the network's ({lines[0]}): make every "
@@ -227,13 +226,6 @@ class _Examination:
         else:
             self.note("parameters", True, f"{total:,}" + (f", {frozen:,} of them frozen" if frozen else ""))
         return total
-
-    def foreign(self) -> list[Any]:
-        """Lines of forward that use weights which the network does not own."""
-        watch = Watch(self.model)
-        with contextlib.suppress(Exception, SystemExit), watch:
-            self.model.eval()(self.setting.images(5))
-        return [line for _, line in watch.foreign.values()]
 
     def count(self, go_on: bool) -> int | None:
         if not go_on:

@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from fercourse.check.probes.source import explain
+from fercourse.check.probes.source import Line, explain
 from fercourse.check.probes.watch import Watch
 from fercourse.errors import shown
 
@@ -48,6 +48,7 @@ class Setting:
     num_classes: int
     device: torch.device
     layers: list[tuple[str, str, Any, int]] = field(default_factory=list)
+    foreign: list[Line] = field(default_factory=list)  # where forward uses weights that are not the network's
 
     def images(self, count: int, seed: int = 0) -> Tensor:
         """Draw random stripes and clouds, float32 in [0, 1], (count, in_channels, height, width).
@@ -92,6 +93,7 @@ def try_forward(setting: Setting) -> tuple[str, bool]:
                 problem = wrong_output(logits, COUNT, setting.num_classes)
             except (Exception, SystemExit) as error:
                 problem = explain(error)
+            setting.foreign += [line for _, line in watch.foreign.values() if line]
             if problem:
                 only = _sizes_that_work(setting) if not mode else []
                 if only:
