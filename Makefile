@@ -2,16 +2,25 @@
 # typed on a fresh machine: both set up .venv, and reuse it afterwards. PYTHON=... names another Python.
 
 BIN := .venv/bin
+NBVAL := --nbval --nbval-sanitize-with tests/nbval.cfg
 export PYTHON
 
-.PHONY: book test test-faults lint lab notebooks pictures address lock environment clean help
+.PHONY: book test test-all test-colab test-faults lint lab notebooks pictures address lock environment clean help
 
 book: environment
 	$(BIN)/jupyter-book build . -W -n --keep-going --quiet
 	@echo "The book is at _build/html/index.html"
 
 test: environment lint
-	$(BIN)/python -m pytest tests notebooks --nbval --nbval-sanitize-with tests/nbval.cfg
+	$(BIN)/python -m pytest tests notebooks $(NBVAL) --ignore=notebooks/solutions
+
+# With the notebooks that hold the solutions, and the tests that take long.
+test-all: environment lint
+	FERCOURSE_SLOW=1 $(BIN)/python -m pytest tests notebooks $(NBVAL)
+
+# Every notebook as in Colab: its versions, an empty folder, the first cell's installation.
+test-colab: environment
+	$(BIN)/python tools/colab.py
 
 # Kills by the dozen, broken files by the thousand, every network exported. `make test` has a small share of each.
 test-faults: environment
@@ -52,6 +61,8 @@ clean:
 help:
 	@echo "make book       build the book into _build/html"
 	@echo "make test       run every check and test"
+	@echo "make test-all   that, the solutions' notebooks and what takes long"
+	@echo "make test-colab every notebook with Colab's versions, in an empty folder"
 	@echo "make test-faults   a grid killed 50 times, 10,000 broken files, all exports"
 	@echo "make lab        open JupyterLab on the notebooks"
 	@echo "make notebooks  make notebooks/ anew from chapters/"

@@ -19,7 +19,7 @@
 # > **You need** Python and a little NumPy; for two of the exercises, that you have seen an `nn.Module`. No GPU,
 # > no download.
 # >
-# > **Time** 45 minutes to read and run, 65 more for the six exercises.
+# > **Time** 50 minutes to read and run, 65 more for the six exercises.
 #
 # Before a network learns anything, someone chose pictures, cut them out, named what they show, and divided them
 # into parts. Every number that follows inherits those choices. So we begin with the file.
@@ -310,6 +310,9 @@ print(f"{twins['conflicting_labels']} more than one.")
 # %% [markdown]
 # The sharper test came three years later. For **FER+** ([Barsoum et al., 2016](https://arxiv.org/abs/1608.01041)), ten
 # people judged every image anew. How often is the label of FER-2013 the one that most of the ten chose?
+#
+# > **Predict.** For which of the seven labels will the ten agree most often, and for which least? For how many of a hundred
+# > images do they agree over all?
 
 # %%
 plus = audit["ferplus"]

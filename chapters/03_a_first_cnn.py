@@ -19,7 +19,7 @@
 # > **You need** chapter 1, Python, and to have seen a PyTorch tensor. A GPU helps with the longer trainings and is not
 # > needed to follow.
 # >
-# > **Time** 60 minutes to read and run, 80 more for the six exercises.
+# > **Time** 70 minutes to read and run, 80 more for the six exercises.
 #
 # Every network in this course, from this one with four convolutions to one with fifty, is trained by the same few
 # lines. In this chapter you write them yourself, and from then on you know what the course's own `fit` does when you

@@ -27,14 +27,24 @@
 # elsewhere slows down both.
 
 # %%
-# Where the course is not installed yet, in Colab for one, this fetches it; elsewhere it does nothing.
+# Run this cell first. BUDGET may be "smoke", "quick", "full" or "auto".
+BUDGET = "auto"
+
 import importlib.util
+import os
+import subprocess
 import sys
 
-if importlib.util.find_spec("fercourse") is None:
-    # !git clone --quiet --depth 1 https://github.com/fercourse/fercourse course
-    # %pip install --quiet ./course
-    sys.path.insert(0, "course")
+COURSE = "git+https://github.com/fercourse/fercourse"
+IN_COLAB = "COLAB_RELEASE_TAG" in os.environ
+if IN_COLAB and importlib.util.find_spec("fercourse") is None:
+    pip = [sys.executable, "-m", "pip", "install", "--quiet"]
+    subprocess.run([*pip, "--no-deps", COURSE], check=True)
+    importlib.invalidate_caches()
+
+from fercourse import course
+
+session = course.start(BUDGET)
 
 # %%
 import inspect
@@ -360,13 +370,13 @@ estimate.loc[["vgg11", "resnet18", "resnet50", list(work)[-1]]]
 # now. It is a rough measurement, in one process and once; `fercourse bench` in a terminal does it properly, in some
 # minutes.
 
-# %% tags=["nbval-ignore-output"]
+# %%
 import time
 
 import torch
 
 from fercourse.data.synthetic import synthetic_faces
-from fercourse.device import describe_device, pick_device, pick_precision
+from fercourse.device import pick_device, pick_precision
 from fercourse.models import create_model
 from fercourse.train import make_optimizer, train_one_epoch
 
@@ -375,30 +385,9 @@ device = pick_device()
 drawn = synthetic_faces(sizes=(640, 0, 0)).train
 weight = torch.ones(7, device=device)
 
-
-def ours(count: int) -> None:
-    train_one_epoch(
-        model,
-        images,
-        labels,
-        optimizer,
-        order=torch.arange(count, device=device),
-        batch_size=64,
-        generator=generator,
-        precision=precision,
-        augmentation=config.augment,
-        weight=weight,
-    )
-
-
-def seconds(train, count: int) -> float:
-    """Time without the first batches, which are slow in both loops."""
-    train(128)
-    start = time.perf_counter()
-    train(count)
-    if device.type != "cpu":
-        getattr(torch, device.type).synchronize()
-    return time.perf_counter() - start
+# %%
+plain = create_model("basic_cnn").to(device)
+plain_optimizer = usual.make_optimizer(plain)
 
 
 def usual_loop(count: int) -> None:
@@ -409,24 +398,51 @@ def usual_loop(count: int) -> None:
     usual.train(plain, loader, criterion, plain_optimizer, device)
 
 
-plain = create_model("basic_cnn").to(device)
-plain_optimizer = usual.make_optimizer(plain)
+# %%
 model = create_model("basic_cnn")
 precision = pick_precision(model, device)
 model.to(device, memory_format=precision.memory_format)
 optimizer = make_optimizer(model, config)
-generator = torch.Generator(device=device).manual_seed(0)
 images = torch.from_numpy(drawn.images).to(device)
 labels = torch.from_numpy(drawn.labels).to(device)
 
-times = {
-    "usual": seconds(usual_loop, len(drawn)),
-    "ours": seconds(ours, len(drawn)),
-}
-print(describe_device(device))
-for name, taken in times.items():
-    print(f"{name:6}{len(drawn) / taken:8.0f} images a second")
+
+def our_loop(count: int) -> None:
+    train_one_epoch(
+        model,
+        images,
+        labels,
+        optimizer,
+        order=torch.arange(count, device=device),
+        batch_size=64,
+        generator=torch.Generator(device=device).manual_seed(0),
+        precision=precision,
+        augmentation=config.augment,
+        weight=weight,
+    )
+
+
+# %%
+def seconds(train, count: int) -> float:
+    """Time without the first batches, which are slow in both loops."""
+    train(128)
+    start = time.perf_counter()
+    train(count)
+    if device.type != "cpu":
+        getattr(torch, device.type).synchronize()
+    return time.perf_counter() - start
+
+
+# %% tags=["nbval-ignore-output", "measured"]
+times = {"usual": usual_loop, "ours": our_loop}
+for name, loop in times.items():
+    times[name] = seconds(loop, len(drawn))
+    print(f"{name:6}{len(drawn) / times[name]:8.0f} images a second")
 print(f"ratio {times['usual'] / times['ours']:.1f}x")
+
+# %%
+assert 0.3 < times["usual"] / times["ours"] < 300
+print("Both loops were timed.")
 
 # %% [markdown]
 # (On a GPU this leaves out the CUDA graphs, which `fercourse train` uses. And the usual loop pays for the start of its
@@ -478,7 +494,7 @@ print(f"usual loop: {faces / speed:,.0f} s an epoch")
 # %%
 # Your code here: `drawn.images` holds the faces.
 
-# %% tags=["hide-cell", "nbval-ignore-output"] cellView="form" jupyter={"source_hidden": true} mystnb={"code_prompt_show": "Show the solution", "code_prompt_hide": "Hide the solution"}
+# %% tags=["hide-cell", "nbval-ignore-output", "measured"] cellView="form" jupyter={"source_hidden": true} mystnb={"code_prompt_show": "Show the solution", "code_prompt_hide": "Hide the solution"}
 # @title Solution
 from PIL import Image
 
@@ -505,3 +521,8 @@ print(
     f"one by one {taken[0] * 1000:.0f} ms, together {taken[1] * 1000:.0f}"
 )
 print(f"ratio {np.divide(*taken):.1f}x")
+
+# %% tags=["hide-cell"] cellView="form" jupyter={"source_hidden": true} mystnb={"code_prompt_show": "Show the check of the solution", "code_prompt_hide": "Hide the check"}
+# @title Check of the solution
+assert taken[0] > taken[1]
+print("Together is faster.")

@@ -7,12 +7,15 @@ from pathlib import Path
 
 import pytest
 
-# Read by tqdm when it is imported, here and in the kernels of notebooks. MPLBACKEND must not be set: the
-# kernels choose their own, which keeps a figure as the output of its cell.
-os.environ["TQDM_DISABLE"] = "1"
+from notebooks import SETTINGS
+
+# For the kernels of notebooks too: what they were made with. MPLBACKEND must not be set: the kernels choose
+# their own, which keeps a figure as the output of its cell.
+os.environ.update(SETTINGS)
 os.environ.pop("MPLBACKEND", None)
-# A user's own data set or cache must not change what a test sees.
+# A user's own data set or cache must not change what a test sees, nor may a test believe itself in Colab.
 os.environ.pop("FERCOURSE_DATA", None)
+os.environ.pop("COLAB_RELEASE_TAG", None)
 
 ROOT = Path(__file__).parents[1]
 

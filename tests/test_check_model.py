@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import os
 import random
 import subprocess
 import sys
@@ -738,6 +739,7 @@ def test_networks_of_the_course_pass(name):
 
 
 @pytest.mark.slow
+@pytest.mark.skipif(not os.environ.get("FERCOURSE_SLOW"), reason="FERCOURSE_SLOW is not set: minutes")
 @pytest.mark.parametrize("name", MODELS)
 def test_every_network_of_the_course_passes(name):
     assert (report := check_model(create_model(name))).ok, report

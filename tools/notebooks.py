@@ -13,14 +13,14 @@ to write; and one markdown cell marked ``hint="name"``. From these two come
 - in fercourse/check/answers.json: what `.hint()` and `.solution()` print.
 
 Made so that a second run changes nothing: cell ids follow from the chapter's name, times and widget state
-are not kept, and of the metadata only what readers see the effect of. notebooks/status.csv says when a
-notebook was made and how long it took; a row changes only when its notebook does.
+are not kept, and of the metadata only what readers see the effect of. book/status.md says when a notebook was
+made and how long it took; a row changes only when its notebook does.
 """
 
 from __future__ import annotations
 
 import ast
-import csv
+import hashlib
 import io
 import json
 import os
@@ -41,7 +41,10 @@ from fercourse.files import write_text
 
 ROOT = Path(__file__).resolve().parents[1]
 ANSWERS = ROOT / "fercourse" / "check" / "answers.json"
-STATUS = ROOT / "notebooks" / "status.csv"
+STATUS = ROOT / "book" / "status.md"
+#: The SHA-256 of every picture in a notebook. A picture that was not made here is not in it.
+PICTURES = ROOT / "notebooks" / "pictures.json"
+BEGIN, END = "<!-- notebooks: begin -->", "<!-- notebooks: end -->"
 #: Seconds that one cell may take.
 CELL_TIMEOUT = 300
 #: What a notebook is run with, here and by nbval (tests/conftest.py): drawn faces, no widgets, no bars.
@@ -252,28 +255,67 @@ def run(notebook: NotebookNode, folder: Path) -> NotebookNode:
     return notebook
 
 
+def keep_measured(notebook: NotebookNode, before: NotebookNode) -> None:
+    """Put the outputs of ``before`` back where a cell prints times, which differ from run to run.
+
+    This is for cells with the tag 'measured', as long as no code of the notebook has changed.
+    """
+    if [cell.source for cell in notebook.cells] != [cell.source for cell in before.cells]:
+        return
+    for cell, old in zip(notebook.cells, before.cells, strict=True):
+        if "measured" in cell.metadata.get("tags", []):
+            cell.outputs = old.outputs
+
+
 def target(chapter: Path, *, solved: bool) -> Path:
     """Return where a chapter's notebook lies."""
     folder = ROOT / "notebooks"
     return (folder / "solutions" if solved else folder) / f"{chapter.stem}.ipynb"
 
 
-def note_status(path: Path, seconds: float) -> None:
-    """Enter a notebook that has changed into the table of when each was made."""
-    fields = ["notebook", "made", "seconds"]
+def note_status(path: Path, notebook: NotebookNode, seconds: float) -> None:
+    """Enter a notebook that has changed into the table of book/status.md."""
+    text = STATUS.read_text(encoding="utf-8")
+    head, _, rest = text.partition(BEGIN)
+    body, _, tail = rest.partition(END)
     rows = {}
-    if STATUS.exists():
-        with STATUS.open(encoding="utf-8", newline="") as file:
-            rows = {row["notebook"]: row for row in csv.DictReader(file)}
-    name = path.relative_to(STATUS.parent).with_suffix("").as_posix()
+    for line in body.splitlines():
+        if found := re.match(r"\| \[([^\]]+)\]", line):
+            rows[found[1]] = line
+    name = path.relative_to(ROOT / "notebooks").with_suffix("").as_posix()
+    code = [cell for cell in notebook.cells if cell.cell_type == "code"]
+    exempt = sum("nbval-ignore-output" in cell.metadata.get("tags", []) for cell in code)
     made = datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")
-    rows[name] = {"notebook": name, "made": made, "seconds": f"{seconds:.0f}"}
-    there = [row for row in rows.values() if (STATUS.parent / f"{row['notebook']}.ipynb").exists()]
-    text = io.StringIO()
-    writer = csv.DictWriter(text, fields, lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(sorted(there, key=lambda row: row["notebook"]))
-    write_text(STATUS, text.getvalue())
+    link = f"[{name}](../notebooks/{name}.ipynb)"
+    rows[name] = f"| {link} | {made} | {seconds:.0f} s | {len(code)} | {exempt} |"
+    there = [rows[key] for key in sorted(rows) if (ROOT / "notebooks" / f"{key}.ipynb").exists()]
+    table = [
+        "| notebook | made | took | code cells | not compared |",
+        "| --- | --- | ---: | ---: | ---: |",
+        *there,
+    ]
+    write_text(STATUS, f"{head}{BEGIN}\n" + "\n".join(table) + f"\n{END}{tail}")
+
+
+def pictures(notebook: NotebookNode) -> list[str]:
+    """Return the SHA-256 of every picture among a notebook's outputs."""
+    found = []
+    for cell in notebook.cells:
+        for output in cell.get("outputs", []):
+            for kind, data in output.get("data", {}).items():
+                if kind.startswith("image/"):
+                    found.append(hashlib.sha256("".join(data).strip().encode()).hexdigest())
+    return found
+
+
+def list_pictures() -> str:
+    """Return what pictures.json must hold: the pictures of every notebook, all made in smoke."""
+    listed = {}
+    for path in sorted((ROOT / "notebooks").rglob("*.ipynb")):
+        if ".ipynb_checkpoints" not in path.parts:
+            name = path.relative_to(ROOT / "notebooks").with_suffix("").as_posix()
+            listed[name] = pictures(nbformat.read(path, as_version=4))
+    return json.dumps(listed, indent=1) + "\n"
 
 
 def main(names: list[str]) -> int:
@@ -288,16 +330,20 @@ def main(names: list[str]) -> int:
                 continue  # it has no exercises that are checked
             path.parent.mkdir(parents=True, exist_ok=True)
             start = time.perf_counter()
-            text = nbformat.writes(run(notebook, path.parent)) + "\n"
+            notebook = run(notebook, path.parent)
+            if path.exists():
+                keep_measured(notebook, nbformat.read(path, as_version=4))
+            text = nbformat.writes(notebook) + "\n"
             seconds = time.perf_counter() - start
             changed = not path.exists() or path.read_text(encoding="utf-8") != text
             if changed:
                 write_text(path, text)
-                note_status(path, seconds)
+                note_status(path, notebook, seconds)
             print(
                 f"{path.relative_to(ROOT)}: {len(notebook.cells)} cells, {seconds:.1f} s"
                 + ("" if changed else ", unchanged")
             )
+    write_text(PICTURES, list_pictures())
     return 0
 
 
