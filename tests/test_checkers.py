@@ -1,5 +1,7 @@
 """Every checker is tried on right answers, on the mistakes that students make, and on nonsense."""
 
+# ruff: noqa: ARG002, ARG005
+
 from __future__ import annotations
 
 import importlib

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -11,9 +12,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from fercourse.check.core import Exercise
-from fercourse.check.functions import RESULT, Case, Mistake, judge_function, of
+from fercourse.check.core import Exercise, as_array, differs
+from fercourse.check.functions import RESULT, TRACE, Case, Mistake, judge_function, of
 from fercourse.check.modules import Trial, Variant, judge_module
+from fercourse.check.operations import times
 
 # output_sizes -----------------------------------------------------------------------------------------------
 
@@ -68,6 +70,76 @@ def _judge_output_sizes(answer: Any) -> str:
             ),
             wrong(lambda n, k, s, p: n + 2 * p - k + 1, "The stride is not used."),
             wrong(lambda n, k, s, p: n // s, "Only the stride is used; kernel and padding count too."),
+            wrong(lambda n, k, s, p: -(-n // s), "Only the stride is used; kernel and padding count too."),
+            wrong(lambda n, k, s, p: (n - k) // s + 1, "The padding is not used: it adds to both sides."),
+            wrong(
+                lambda n, k, s, p: (n + 2 * p) // s, "The kernel is not used: its first place needs k pixels."
+            ),
+            wrong(
+                lambda n, k, s, p: (n + 2 * p) // s + 1,
+                "The kernel is not used: its first place needs k pixels.",
+            ),
+            wrong(
+                lambda n, k, s, p: (n + 2 * p - 1) // s + 1,
+                "The kernel is not used: its first place needs k pixels.",
+            ),
+            wrong(
+                lambda n, k, s, p: (n - 2 * p - k) // s + 1,
+                "The padding makes the picture larger: add it, twice.",
+            ),
+            wrong(
+                lambda n, k, s, p: (n + 2 * p + k) // s + 1,
+                "The kernel is subtracted: its first place uses up k pixels.",
+            ),
+            wrong(
+                lambda n, k, s, p: n + 2 * p - k // s + 1,
+                "Brackets: subtract the kernel before dividing, (n + 2 p - k) // s + 1.",
+            ),
+            wrong(
+                lambda n, k, s, p: n + (2 * p - k) // s + 1,
+                "Brackets: the size is divided by the stride too, (n + 2 p - k) // s + 1.",
+            ),
+            wrong(
+                lambda n, k, s, p: (n + 2 * p - k) // (s + 1),
+                "Brackets: the one is added after dividing, (n + 2 p - k) // s + 1.",
+            ),
+            wrong(
+                lambda n, k, s, p: (n - k) // s + 1 + 2 * p,
+                "The padding is added before dividing by the stride.",
+            ),
+            wrong(
+                lambda n, k, s, p: (n - k) // s + 2 * p,
+                "The padding is added before dividing by the stride, and the one after.",
+            ),
+            wrong(lambda n, k, s, p: (n + 2 * p - k + s) / s, "Sizes are whole: divide with //."),
+            wrong(
+                lambda n, k, s, p: (n + 2 * p - k) * s + 1,
+                "The stride divides: each step of the window takes s pixels.",
+            ),
+            wrong(
+                lambda n, k, s, p: (n + 2 * s - k) // max(p, 1) + 1,
+                "The order is (kernel, stride, padding); here stride and padding are swapped.",
+            ),
+            wrong(
+                lambda n, k, s, p: (n + 2 * p - s) // k + 1,
+                "The order is (kernel, stride, padding); here kernel and stride are swapped.",
+            ),
+            wrong(
+                lambda n, k, s, p: (n + 2 * k - p) // s + 1,
+                "The order is (kernel, stride, padding); here kernel and padding are swapped.",
+            ),
+            Mistake(
+                lambda size, layers: [layer[-1] for layer in zip(_output_sizes(size, layers))][::-1],
+                "The sizes are in reverse order: first layer first.",
+            ),
+            Mistake(
+                lambda size, layers: [size, *_output_sizes(size, layers)][:-1],
+                "The list holds the size before each layer; the size after it is asked for.",
+            ),
+            Mistake(
+                lambda size, layers: [max(1, n) for n in _output_sizes(size, layers[::-1])],
+                "The layers are taken from the last to the first.",
+            ),
             wrong(
                 lambda n, k, s, p: (n + 2 * p - k + 1) // s, "The one is added after dividing by the stride."
             ),
@@ -171,7 +243,7 @@ PooledHead = Exercise("ch03", "PooledHead", _judge_pooled_head)
 # DoubleBlock ------------------------------------------------------------------------------------------------
 
 
-def _conv(i: int, o: int, *, bias: bool = True, **options: Any) -> nn.Conv2d:
+def _conv(i: int, o: int, *, bias: bool = False, **options: Any) -> nn.Conv2d:
     return nn.Conv2d(i, o, 3, padding=1, bias=bias, **options)
 
 
@@ -199,6 +271,8 @@ def _double(i: int, o: int, kind: str = "right") -> nn.Sequential:
         "pool 3": [*one, relu(), *two, relu(), nn.MaxPool2d(3, 2, 1)],
     }
     shared = [one[0], nn.BatchNorm2d(o), relu(), two[0], relu(), pool]
+    if kind == "one conv":
+        return nn.Sequential(one[0], one[1], relu(), one[0], two[1], relu(), pool)
     if kind == "shared norm":
         shared.insert(4, shared[1])
         return nn.Sequential(*shared)
@@ -223,6 +297,7 @@ _DOUBLE_MISTAKES = {
     "single": "There is one convolution only; the block has two.",
     "unpadded": "The convolutions have no padding and lose two pixels each: padding=1 keeps the size.",
     "narrow": "The first convolution should already give out_channels; here it keeps in_channels.",
+    "one conv": "The second convolution is the first one again: each needs weights of its own.",
     "pool 3": "The pooling window is 3 wide; windows of 2 do not overlap: nn.MaxPool2d(2).",
 }
 
@@ -246,21 +321,57 @@ DoubleBlock = Exercise("ch03", "DoubleBlock", _judge_double_block)
 # train_step -------------------------------------------------------------------------------------------------
 
 
+class _Watched(nn.Sequential):
+    """A network that notes what is done with it, in order."""
+
+    events: list[str]
+
+    def train(self, mode: bool = True) -> _Watched:
+        self.__dict__.setdefault("events", []).append("train" if mode else "eval")
+        return super().train(mode)
+
+    def forward(self, x: Tensor) -> Tensor:
+        self.events.append(f"forward in {'train' if self.training else 'eval'} mode")
+        return super().forward(x)
+
+    def zero_grad(self, set_to_none: bool = True) -> None:
+        self.events.append("clear")
+        super().zero_grad(set_to_none)
+
+
+class _WatchedSGD(torch.optim.SGD):
+    """An optimiser that notes into the list of its network."""
+
+    events: list[str]
+
+    def zero_grad(self, set_to_none: bool = True) -> None:
+        self.__dict__.setdefault("events", []).append("clear")
+        super().zero_grad(set_to_none)
+
+    def step(self, closure: Any = None) -> Any:
+        self.__dict__.setdefault("events", []).append("step")
+        return super().step(closure)
+
+
 def _step_case(seed: int, batch: int) -> Case:
     def make() -> tuple[Any, ...]:
         torch.manual_seed(seed)
-        model = nn.Sequential(
-            nn.Conv2d(1, 4, 3), nn.BatchNorm2d(4), nn.ReLU(), nn.Flatten(), nn.Linear(4 * 36, 7)
-        )
+        model = _Watched(nn.Conv2d(1, 4, 3), nn.BatchNorm2d(4), nn.ReLU(), nn.Flatten(), nn.Linear(4 * 36, 7))
         images, labels = torch.randn(batch, 1, 8, 8), torch.arange(batch) % 7
-        optimizer = torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.5)
+        optimizer = _WatchedSGD(model.parameters(), lr=0.1, momentum=0.5)
+        model.events = optimizer.events = []
         model.eval()
         F.cross_entropy(model(images.flip(0)), labels).backward()  # gradients that must not stay
+        optimizer.step()  # a momentum that must
+        weight = model.get_parameter("0.weight")
+        weight.register_post_accumulate_grad_hook(lambda _: model.events.append("backward"))
+        model.events.clear()
         return model, images, labels, optimizer
 
     def observe(result: Any, arguments: tuple[Any, ...]) -> dict[str, Any]:
         model = arguments[0]
         seen: dict[str, Any] = {
+            TRACE: list(model.events),
             "the running mean of batch norm": model.get_buffer("1.running_mean"),
             "the weights after the step": torch.cat([p.detach().flatten() for p in model.parameters()]),
         }
@@ -270,7 +381,49 @@ def _step_case(seed: int, batch: int) -> Case:
         return seen
 
     words = f"a small network in eval mode, {batch} images and SGD"
-    return Case(make, words, observe, rtol=1e-3, atol=1e-5, may_change=True)
+    return Case(make, words, observe, rtol=2e-4, atol=2e-6, may_change=True)
+
+
+def _explain_step(seen: dict[str, Any], expected: dict[str, Any], _: tuple[Any, ...]) -> str | None:
+    """Name what shows in the order of events; asked only of a step that came out wrong."""
+    done = seen[TRACE]
+    forwards = [event for event in done if event.startswith("forward")]
+    if not forwards:
+        return "The model is never called: logits = model(images)."
+    if forwards[0].endswith("eval mode"):
+        return _EVAL_MODE
+    steps, backwards = done.count("step"), done.count("backward")
+    if not differs(seen["the weights after the step"], expected["the weights after the step"], rtol=1e-4):
+        return None
+    if not backwards:
+        return "There is no loss.backward() that reaches the weights: without gradients the step changes nothing."
+    if not steps:
+        return "There is no optimizer.step(): gradients alone change nothing, and weights moved by hand lack momentum."
+    if steps > 1:
+        return f"The optimiser takes {steps} steps; one step on the whole batch is asked for."
+    if backwards > 1:
+        return f"backward is called {times(backwards)}: the gradients of all of them are added up."
+    step, backward = done.index("step"), done.index("backward")
+    if step < backward:
+        return "The step comes before backward: it goes by the gradients of the batch before."
+    clears = [place for place, event in enumerate(done) if event == "clear"]
+    if any(backward < place < step for place in clears):
+        return "zero_grad comes between backward and step: the step then has nothing to go by."
+    if not any(place < backward for place in clears):
+        return _NO_CLEAR
+    return (
+        "The right calls in the right order, but the weights move otherwise: the loss should be the mean "
+        "cross-entropy of the logits, and nothing should change the gradients (such as clipping) before the step."
+    )
+
+
+_EVAL_MODE = (
+    "The model stays in evaluation mode: batch norm and dropout then do not train. Call model.train()."
+)
+_NO_CLEAR = (
+    "The gradients of the step before are still there and are added to: optimizer.zero_grad() belongs "
+    "before backward."
+)
 
 
 def _step(
@@ -307,6 +460,7 @@ def _step(
         optimizer.zero_grad()
     return {
         "number": lambda: loss.item(),
+        "summed": lambda: loss.item() * len(images),
         "nothing": lambda: None,
         "graph": lambda: loss,
         "sum": lambda: loss.item() * len(images),
@@ -320,16 +474,9 @@ def _judge_train_step(answer: Any) -> str:
     def wrong(message: str, **options: Any) -> Mistake:
         return Mistake(partial(_step, **options), message)
 
-    eval_mode = (
-        "The model stays in evaluation mode: batch norm and dropout then do not train. Call model.train()."
-    )
-    no_clear = (
-        "The gradients of the step before are still there and are added to: optimizer.zero_grad() belongs "
-        "before backward."
-    )
     softmax = "There is a softmax before the loss, but cross_entropy applies its own: give it the logits."
     single = [
-        wrong(no_clear, clear="never"),
+        wrong(_NO_CLEAR, clear="never"),
         wrong(
             "The gradients are cleared at the end only; those that were there before this step still count.",
             clear="end",
@@ -363,6 +510,35 @@ def _judge_train_step(answer: Any) -> str:
             "That is the squared error of the probabilities; the cross-entropy is asked for.",
             loss_of=lambda x, y: F.mse_loss(x.softmax(1), F.one_hot(y, 7).float()),
         ),
+        wrong(
+            "There is label smoothing, which was not asked for.",
+            loss_of=lambda x, y: F.cross_entropy(x, y, label_smoothing=0.1),
+        ),
+        wrong(
+            "That is the binary cross-entropy, as if each class were a question of its own: use cross_entropy.",
+            loss_of=lambda x, y: F.binary_cross_entropy_with_logits(x, F.one_hot(y, 7).float()),
+        ),
+        wrong(
+            "There is a log-softmax before cross_entropy, which applies its own: harmless, and not needed.",
+            loss_of=lambda x, y: F.cross_entropy(x.log_softmax(1), y) * 1.0,
+        ),
+        wrong("The sign is wrong: the step climbs the loss.", loss_of=lambda x, y: -F.cross_entropy(x, y)),
+        wrong(
+            "The loss is divided by the batch, but cross_entropy has taken the mean already.",
+            loss_of=lambda x, y: F.cross_entropy(x, y) / len(y),
+        ),
+        wrong(
+            "There is a ReLU before the loss: logits may be negative.",
+            loss_of=lambda x, y: F.cross_entropy(x.relu(), y),
+        ),
+        wrong(
+            "There is a sigmoid before the loss: cross_entropy takes logits.",
+            loss_of=lambda x, y: F.cross_entropy(x.sigmoid(), y),
+        ),
+        wrong(
+            "There is a softmax before the loss, over the wrong axis besides: cross_entropy takes logits.",
+            loss_of=lambda x, y: F.cross_entropy(x.softmax(0), y),
+        ),
         wrong("It returns nothing: return the loss as a number, loss.item().", gives="nothing"),
         wrong(
             "It returns the loss as a tensor that keeps the graph of the whole step in memory: return "
@@ -378,7 +554,7 @@ def _judge_train_step(answer: Any) -> str:
         ),
     ]
     both = [
-        wrong(eval_mode, mode=mode, clear=clear, gives=gives)
+        wrong(_EVAL_MODE, mode=mode, clear=clear, gives=gives)
         for mode in (None, False)
         for clear in ("before", "never")
         for gives in ("number", "graph")
@@ -389,6 +565,7 @@ def _judge_train_step(answer: Any) -> str:
         reference=_step,
         cases=[_step_case(1, 14), _step_case(2, 6)],
         mistakes=[*single, *both],
+        explain=_explain_step,
     )
     return "Every network of this course is trained by this step, and by nothing else."
 
@@ -424,9 +601,9 @@ def _accuracy_case(seed: int, count: int, batch_size: int, training: bool) -> Ca
         images = torch.randn(count, 1, 4, 4, generator=draw)
         images[:, 0, 0, 0] = torch.arange(count)
         wrong = torch.rand(count, generator=draw) < 0.4
-        wrong[-(count % batch_size or 1) :] = (
-            True  # the last batch is all wrong, so that means of means differ
-        )
+        # The last, smaller batch is nearly all wrong, so that a mean of means differs.
+        wrong[-(count % batch_size or 1) :] = True
+        wrong[-1] = False
         return (
             _Probe(torch.where(wrong, (labels + 1) % 7, labels)).train(training),
             images,
@@ -437,6 +614,7 @@ def _accuracy_case(seed: int, count: int, batch_size: int, training: bool) -> Ca
     def observe(result: Any, arguments: tuple[Any, ...]) -> dict[str, Any]:
         probe = arguments[0]
         return {
+            TRACE: list(probe.batches),
             RESULT: result,
             "how many images it looked at": sum(probe.batches),
             "whether no batch is larger than batch_size": str(max(probe.batches, default=0) <= batch_size),
@@ -482,6 +660,59 @@ def _accuracy(
     if mode == "train":
         model.train()
     return sum(shares) / len(shares) if means else gives(hits, len(labels))
+
+
+def _explain_accuracy(seen: dict[str, Any], _: dict[str, Any], arguments: tuple[Any, ...]) -> str | None:
+    """Name an accuracy by what was looked at, and by what else it could be."""
+    probe, images, labels, batch_size = arguments
+    batches, count = seen[TRACE], len(images)
+    if not batches:
+        return "The model is never called: model(images[...])."
+    with torch.no_grad():
+        logits = probe.eval()(images).float()
+    hits = (logits.argmax(1) == labels).float()
+    parts, number = hits.split(batch_size), math.ceil(count / batch_size)
+    confidence, loss = logits.softmax(1).amax(1), F.cross_entropy(logits, labels)
+    train_hits = ((-logits).argmax(1) == labels).float()
+    looked = sum(batches)
+    other: list[tuple[float, str]] = [
+        (float(hits.sum() / number), "The hits are divided by the number of batches; divide by that of images."),
+        (float(hits.sum() / (count / batch_size)), "The hits are divided by the number of batches; divide by that of images."),
+        (float(hits.sum() / batch_size), "The hits are divided by batch_size; divide by the number of images."),
+        (float(hits.sum() / (number * batch_size)), "The last batch is counted as if it were full: divide by len(images)."),
+        (float(hits.sum() // count), "The division is cut to a whole number (//): use /."),
+        (float(parts[-1].sum() / count), "Only the last batch's hits are kept: add them up, hits += ..."),
+        (float(parts[-1].mean()), "That is the accuracy of the last batch alone: add up hits over all."),
+        (float(sum(part.mean() for part in parts)), "The accuracies of the batches are added up; count hits, divide once."),
+        (float(loss), "That is the mean loss; the share of right answers is asked for."),
+        (float(loss * count), "That is the sum of the losses; the share of right answers is asked for."),
+        (float(confidence.mean()), "That is how sure the network is (its probabilities), not how often it is right."),
+        (float(count), "That is the number of images."),
+        (float(count - hits.sum()), "That is the number of wrong answers; the share of right ones is asked for."),
+        (float(train_hits.sum()), "That is the number of hits in training mode; call model.eval(), and divide."),
+    ]  # fmt: skip
+    found = as_array(seen[RESULT])
+    if found is not None and found.size == 1 and found.dtype.kind == "f":
+        for value, words in other:
+            if abs(found.item() - value) < 1e-4:
+                return words
+    if looked < count:
+        if len(batches) == 1:
+            return "Only the first batch is looked at: does a `return` or `break` stand inside the loop?"
+        return f"Only {looked} of {count} images are looked at: where does the loop stop?"
+    if looked > count and max(batches) <= batch_size:
+        return f"Images are looked at more than once, {looked} instead of {count}: a step of the loop is batch_size."
+    for dim in (0, None):
+        for start in range(0, count, batch_size):
+            picked = logits[start : start + batch_size].argmax(dim)
+            if found is not None and found.size == 1 and picked.dim() == 0:
+                total = sum(
+                    float((one.argmax() == y).sum())
+                    for one, y in zip(logits.split(batch_size), labels.split(batch_size), strict=True)
+                )
+                if abs(float(found.item()) - total / count) < 1e-4:
+                    return "argmax() without dim gives one number for the whole batch: argmax(dim=1)."
+    return None
 
 
 def _judge_accuracy(answer: Any) -> str:
@@ -542,10 +773,11 @@ def _judge_accuracy(answer: Any) -> str:
         reference=_accuracy,
         cases=[
             _accuracy_case(1, 25, 10, training=True),
-            _accuracy_case(2, 40, 8, training=False),
+            _accuracy_case(2, 43, 8, training=False),
             _accuracy_case(3, 5, 64, training=True),
         ],
         mistakes=mistakes,
+        explain=_explain_accuracy,
     )
     return "The same number for every batch size, and the model is as it was."
 
@@ -556,38 +788,97 @@ accuracy = Exercise("ch03", "accuracy", _judge_accuracy)
 # fit_best ---------------------------------------------------------------------------------------------------
 
 
+class _Notebook(nn.Sequential):
+    """A network that notes when a state is put back into it."""
+
+    events: list[str]
+
+    def load_state_dict(self, *args: Any, **kwargs: Any) -> Any:
+        self.events.append("load")
+        return super().load_state_dict(*args, **kwargs)
+
+
 def _fit_case(accuracies: list[float]) -> Case:
     def make() -> tuple[Any, ...]:
-        model = nn.Sequential(nn.Linear(1, 1), nn.BatchNorm1d(1))
+        model = _Notebook(nn.Linear(1, 1), nn.BatchNorm1d(1))
+        events: list[str] = []
+        begun: list[float] = []
+        model.events = events
         with torch.no_grad():
             model[0].weight.fill_(0.0)  # type: ignore[operator]
-        calls: list[str] = []
 
         def train_epoch(network: nn.Module) -> None:
-            calls.append("train")
+            events.append("train")
+            begun.append(network.get_parameter("0.weight").item())
             with torch.no_grad():
                 network.get_parameter("0.weight").add_(1.0)
                 network.get_buffer("1.running_mean").add_(1.0)
 
         def validate(network: nn.Module) -> float:
-            calls.append("validate")
-            return accuracies[int(network.get_parameter("0.weight").item()) - 1]
+            events.append("validate")
+            epoch = int(network.get_parameter("0.weight").item())
+            return accuracies[epoch - 1] if 1 <= epoch <= len(accuracies) else 0.05
 
-        train_epoch.calls = calls  # type: ignore[attr-defined]
+        train_epoch.events, train_epoch.begun = events, begun  # type: ignore[attr-defined]
         return model, train_epoch, validate, len(accuracies)
 
     def observe(result: Any, arguments: tuple[Any, ...]) -> dict[str, Any]:
         model, train_epoch = arguments[0], arguments[1]
         if isinstance(result, nn.Module):
             result = "the model"
+        elif isinstance(result, dict):
+            result = "the weights"
         return {
-            "how many epochs were trained": train_epoch.calls.count("train"),
+            TRACE: list(train_epoch.events),
+            "how many epochs were trained": train_epoch.events.count("train"),
+            "the epochs after which training went on": list(train_epoch.begun),
             "the epoch whose weights the model holds": model[0].weight.item(),
             "the epoch whose batch-norm statistics it holds": model[1].running_mean.item(),
             RESULT: result,
         }
 
     return Case(make, f"{len(accuracies)} epochs with val accuracies {accuracies}", observe, may_change=True)
+
+
+def _explain_fit(seen: dict[str, Any], expected: dict[str, Any], arguments: tuple[Any, ...]) -> str | None:
+    """Name what shows in the order of events and in the epoch that is kept."""
+    done, epochs = seen[TRACE], arguments[3]
+    trained = done.count("train")
+    if not trained:
+        return "train_epoch(model) is never called: nothing is trained."
+    if "validate" not in done:
+        return "validate(model) is never called: without it no epoch is better than another."
+    if trained != epochs:
+        if trained == 1:
+            return "One epoch alone is trained: does a `return` stand inside the loop?"
+        if abs(trained - epochs) == 1:
+            return f"It trains one epoch too {'few' if trained < epochs else 'many'}: range(epochs)."
+        return f"It trains {trained} epochs; expected {epochs}."
+    if done[0] == "validate" or [event for event in done if event != "load"][-1] == "train":
+        return "validate comes before train_epoch: the accuracy is that of the epoch before."
+    names = list(expected)
+    begun, held = seen[names[2]], seen[names[3]]
+    if begun != expected[names[2]]:
+        return (
+            "The kept weights are put back within the loop, so that training does not go on from its last "
+            "epoch: put them back once, after the loop."
+        )
+    if held == epochs != expected[names[3]]:
+        if "load" not in done:
+            return (
+                "The best weights are never put back into the model that was given: model.load_state_dict(...) "
+                "after the loop. (Giving the name model to a copy leaves the caller's as it is.)"
+            )
+        return (
+            "The model ends with its last weights. Either they are kept in every epoch (is best never "
+            "updated?), or what is kept are references, which train on with the model: keep a copy, "
+            "copy.deepcopy(model.state_dict())."
+        )
+    if held == 0:
+        return "The model ends with the weights from before the first epoch."
+    if seen.get(RESULT) == "the weights":
+        return "It returns the weights; return the best accuracy."
+    return None
 
 
 def _fit_best(
@@ -602,14 +893,18 @@ def _fit_best(
     gives: str = "best",
     least: bool = False,
     stop: bool = False,
-    extra: int = 0,
+    against: str = "best",
 ) -> Any:
     """The right loop, and with other options the wrong ones."""
     best, kept, last, kept_epoch = (float("inf") if least else -1.0), None, 0.0, 0
-    for epoch in range(1, epochs + 1 + extra):
+    before, every = best, []
+    for epoch in range(1, epochs + 1):
         train_epoch(model)
         last = validate(model)
-        better = last < best if least else (last >= best if ties else last > best)
+        bound = {"best": best, "before": before, "start": -1.0}[against]
+        better = last < bound if least else (last >= bound if ties else last > bound)
+        before = last
+        every.append(last)
         if better:
             best, kept_epoch = last, epoch
             kept = {
@@ -627,6 +922,9 @@ def _fit_best(
         "last": last,
         "nothing": None,
         "epoch": kept_epoch,
+        "epoch from 0": kept_epoch - 1,
+        "mean": sum(every) / len(every),
+        "all": every,
         "model": model,
         "both": (best, kept_epoch),
     }[gives]
@@ -649,6 +947,7 @@ def _judge_fit_best(answer: Any) -> str:
             _fit_case([0.3, 0.6, 0.5, 0.6, 0.4]),
             _fit_case([0.2, 0.1, 0.05]),
             _fit_case([0.1, 0.2, 0.3]),
+            _fit_case([0.5, 0.2, 0.4, 0.3]),
             _fit_case([0.0, 0.0]),
         ],
         mistakes=[
@@ -671,6 +970,15 @@ def _judge_fit_best(answer: Any) -> str:
             wrong("It returns the last accuracy; return the best.", gives="last"),
             wrong("It returns nothing: return the best accuracy on val.", gives="nothing"),
             wrong("It returns the number of the epoch; return its accuracy.", gives="epoch"),
+            wrong("It returns the number of the epoch; return its accuracy.", gives="epoch from 0"),
+            wrong("It returns the mean of the accuracies; return the best.", gives="mean"),
+            wrong("It returns the accuracies of all epochs; return the best alone.", gives="all"),
+            wrong("Each epoch is compared with the one before, not with the best so far.", against="before"),
+            wrong(
+                "Every epoch counts as better: is best never updated, best = found?",
+                against="start",
+                gives="last",
+            ),
             wrong("It returns the model; return the best accuracy on val.", gives="model"),
             wrong("It returns two values; return the best accuracy alone.", gives="both"),
             wrong("It keeps the worst epoch: greater is better.", least=True),
@@ -680,6 +988,7 @@ def _judge_fit_best(answer: Any) -> str:
                 stop=True,
             ),
         ],
+        explain=_explain_fit,
     )
     return "Chosen on val, weights and running statistics together."
 

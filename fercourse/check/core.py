@@ -10,12 +10,14 @@ import ast
 import contextlib
 import inspect
 import io
+import itertools
 import json
 import linecache
 import random
 import sysconfig
 import textwrap
 import traceback
+import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +26,7 @@ from typing import Any
 
 import numpy as np
 
+from fercourse.check.advice import advice_for
 from fercourse.errors import FercourseError, one_line, shown
 
 NOT_ATTEMPTED, NOT_YET, CORRECT = "not attempted", "not yet", "correct"
@@ -54,11 +57,15 @@ class Verdict:
 
     def __repr__(self) -> str:
         lines = f"{_MARKS[self.status]} {self.message}".rstrip().splitlines()
-        # Lines that begin with blanks quote code or numbers, which wrapping would spoil.
+        # Lines that begin with blanks quote code, which wrapping would spoil.
         return "\n".join(
             part
             for line in lines
-            for part in ([line] if line.startswith(" ") else textwrap.wrap(line, WIDTH) or [""])
+            for part in (
+                [line if len(line) <= WIDTH else f"{line[: WIDTH - 3]}..."]
+                if line.startswith(" ")
+                else textwrap.wrap(line, WIDTH) or [""]
+            )
         )
 
 
@@ -90,11 +97,11 @@ class Exercise:
             return Verdict(NOT_ATTEMPTED, str(verdict))
         except Wrong as verdict:
             return Verdict(NOT_YET, str(verdict))
-        except Exception as error:  # an object that breaks where nobody expects it to
+        except (Exception, SystemExit, GeneratorExit) as error:  # it breaks where nobody expects it to
             where = students_line(error)
             return Verdict(
                 NOT_YET,
-                f"While {self.name} was looked at, {type(error).__name__} was raised: {one_line(error)}"
+                f"While {self.name} was looked at, {type(error).__name__} was raised: {_said(error)}"
                 + (f"\n{where}" if where else ""),
             )
 
@@ -122,18 +129,39 @@ def _undisturbed() -> Iterator[None]:
 
     # The old global generator, because it is the one that a student's np.random.rand() draws from.
     state, numpy_state = random.getstate(), np.random.get_state()  # noqa: NPY002
-    default = torch.get_default_dtype()
-    with torch.random.fork_rng(devices=[]), torch.enable_grad(), contextlib.redirect_stdout(io.StringIO()):
+    devices = range(torch.cuda.device_count()) if torch.cuda.is_initialized() else []
+    with (
+        torch.random.fork_rng(devices=devices),
+        _same_defaults(),
+        np.errstate(),
+        warnings.catch_warnings(),
+        contextlib.redirect_stdout(io.StringIO()),
+        contextlib.redirect_stderr(io.StringIO()),
+    ):
         try:
+            warnings.simplefilter("ignore")
+            torch.set_grad_enabled(True)
             torch.set_default_dtype(torch.float32)
             torch.manual_seed(0)
             random.seed(0)
             np.random.seed(0)  # noqa: NPY002
             yield
         finally:
-            torch.set_default_dtype(default)
             random.setstate(state)
             np.random.set_state(numpy_state)  # noqa: NPY002
+
+
+@contextlib.contextmanager
+def _same_defaults() -> Iterator[None]:
+    """Put back what students' code may set for all: whether gradients are tracked, and the default dtype."""
+    import torch
+
+    default, tracked = torch.get_default_dtype(), torch.is_grad_enabled()
+    try:
+        yield
+    finally:
+        torch.set_default_dtype(default)
+        torch.set_grad_enabled(tracked)
 
 
 def run(function: Callable[..., Any], *args: Any, what: str = "your code", **kwargs: Any) -> Any:
@@ -144,28 +172,42 @@ def run(function: Callable[..., Any], *args: Any, what: str = "your code", **kwa
         Wrong: anything else came out.
     """
     try:
-        return function(*args, **kwargs)
+        with _same_defaults():
+            return function(*args, **kwargs)
     except NotImplementedError as error:
         # PyTorch raises it too, for a forward that is missing or a dtype that a layer cannot compute with.
-        if not is_library(traceback.extract_tb(error.__traceback__)[-1].filename):
+        last = traceback.extract_tb(error.__traceback__)[-1]
+        if not is_library(last.filename) and (not str(error) or last.line == "raise NotImplementedError"):
             raise NotAttempted("There is still a stub to fill in.") from error
         raise Wrong(_raised(what, error)) from error
-    except (Exception, SystemExit) as error:
+    except (Exception, SystemExit, GeneratorExit) as error:
         raise Wrong(_raised(what, error)) from error
 
 
 def _raised(what: str, error: BaseException) -> str:
     where = students_line(error)
     # "your code" begins a sentence; a name stays as it is written.
-    message = f"{what.replace('your code', 'Your code')} raised {type(error).__name__}: {one_line(error)}"
+    message = f"{what.replace('your code', 'Your code')} raised {type(error).__name__}: {_said(error)}"
+    if advice := advice_for(_said(error)):
+        message += f"\n{advice}"
     return message + (f"\n{where}" if where else "")
+
+
+def _said(error: BaseException) -> str:
+    """Return an error's message; an error of the student's own may be unable to tell it."""
+    try:
+        return one_line(error)
+    except Exception:
+        return "(its message cannot be shown)"
 
 
 def is_library(filename: str) -> bool:
     """Whether a file is Python's, an installed package's or the course's own, and not the student's."""
     paths = sysconfig.get_paths()
     roots = {paths[name] for name in ("stdlib", "purelib", "platlib")} | {str(Path(__file__).parents[1])}
-    return filename.startswith((*roots, "<frozen"))
+    # On Debian and Colab packages lie in dist-packages, which Python does not always tell of.
+    packages = {"site-packages", "dist-packages"} & set(Path(filename).parts)
+    return bool(packages) or filename.startswith((*roots, "<frozen"))
 
 
 def students_line(error: BaseException) -> str:
@@ -173,7 +215,9 @@ def students_line(error: BaseException) -> str:
     for frame in reversed(traceback.extract_tb(error.__traceback__)):
         if not is_library(frame.filename) and frame.lineno is not None:
             line = linecache.getline(frame.filename, frame.lineno).strip() or (frame.line or "")
-            return f"  in line {frame.lineno} of {frame.name}: {line}" if line else ""
+            place = f"  in line {frame.lineno} of {frame.name}:"
+            separator = " " if len(place) + 1 + len(line) <= WIDTH else "\n    "
+            return f"{place}{separator}{line}" if line else ""
     return ""
 
 
@@ -288,7 +332,7 @@ def differs(found: Any, expected: Any, *, rtol: float = 1e-4, atol: float = 1e-6
 
 def _sequence_differs(found: Any, expected: Any, rtol: float, atol: float) -> str | None:
     try:
-        items = list(found)
+        items = list(itertools.islice(found, len(expected) + 1000))
     except TypeError:
         return f"it is {_kind(found)}, expected {len(expected)} values"
     if len(items) != len(expected):

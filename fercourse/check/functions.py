@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
+import io
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from fercourse.check.core import Wrong, differs, run, want_function
+from fercourse.check.guesses import guess
 
 #: What a case calls the value that the function returns.
 RESULT = "what it returns"
+#: What a case may note of the way in which the result came about: never judged, but it tells mistakes apart.
+TRACE = "the way there"
 
 
 @dataclass(frozen=True)
@@ -40,6 +45,8 @@ class Case:
     def difference(self, found: dict[str, Any], expected: dict[str, Any]) -> tuple[str, str] | None:
         """Return the first name that differs and how, or None."""
         for name, value in expected.items():
+            if name == TRACE:
+                continue
             if words := differs(found.get(name), value, rtol=self.rtol, atol=self.atol):
                 return name, words
         return None
@@ -65,20 +72,31 @@ def judge_function(
     reference: Callable[..., Any],
     cases: Sequence[Case],
     mistakes: Sequence[Mistake] = (),
+    explain: Callable[[dict[str, Any], dict[str, Any], tuple[Any, ...]], str | None] | None = None,
 ) -> None:
     """Compare a student's function with the reference on every case.
 
+    Args:
+        explain: from (what was seen, what was expected, fresh arguments) of the first case that fails to the
+            name of the mistake, or None; asked where no mistake fits on all cases.
+
     Raises:
         Wrong: naming the mistake where the answer computes what one of ``mistakes`` does on all cases, or
-            at least on the first that fails; else what was found and expected, and on which input.
+            at least on the first that fails; else how what was found relates to what was expected; and on
+            which input.
         NotAttempted: the stub is still there.
     """
     want_function(answer, name)
-    found, failures = [], []
+    tried: list[_Tried] = []
     for case in cases:
         arguments = case.make()
         before = None if case.may_change else copy.deepcopy(arguments)
-        result = run(answer, *arguments, what=f"{name}, called with {case.words},")
+        try:
+            result = run(answer, *arguments, what=f"{name}, called with {case.words},")
+        except Wrong:
+            if any(one.differs for one in tried):
+                break  # the values before say more than where it ended
+            raise
         if before is not None and _changed(before, arguments):
             raise Wrong(
                 f"{name} changes its argument, called with {case.words}: work on a copy, or the caller "
@@ -87,30 +105,78 @@ def judge_function(
         seen = case.seen(result, arguments)
         theirs = case.make()
         expected = case.seen(reference(*theirs), theirs)
-        found.append(seen)
-        if difference := case.difference(seen, expected):
-            failures.append((case, seen, *difference))
+        tried.append(_Tried(case, seen, expected, case.difference(seen, expected)))
+    failures = [one for one in tried if one.differs]
     if not failures:
         return
-    case, seen, what, words = failures[0]
-    where = f"Called with {case.words}: {what}: {words}." if what != RESULT else (
-        f"Called with {case.words}, {words}."
+    first = failures[0]
+    assert first.differs is not None
+    what, words = first.differs
+    where = f"Called with {first.case.words}: {what}: {words}." if what != RESULT else (
+        f"Called with {first.case.words}, {words}."
     )  # fmt: skip
-    whole = list(zip(cases, found, strict=True))
-    for tried in (whole, [(case, seen)]):
+    raise Wrong(f"{message}\n{where}" if (message := _named(tried, mistakes, explain)) else where)
+
+
+@dataclass(frozen=True)
+class _Tried:
+    """A case, what was seen and expected, and the first difference: its name and how."""
+
+    case: Case
+    seen: dict[str, Any]
+    expected: dict[str, Any]
+    differs: tuple[str, str] | None
+
+
+def _named(
+    tried: Sequence[_Tried],
+    mistakes: Sequence[Mistake],
+    explain: Callable[[dict[str, Any], dict[str, Any], tuple[Any, ...]], str | None] | None,
+) -> str | None:
+    """Return the name of the mistake: a labelled one on all cases, an explanation, or the nearest."""
+    failures = [one for one in tried if one.differs]
+    first = failures[0]
+    assert first.differs is not None
+    what = first.differs[0]
+    # Of several that compute the same, the one that goes the same way (see `TRACE`) comes first.
+    whole = [mistake for mistake in mistakes if all(_does(mistake, one) for one in tried)]
+    for mistake in whole:
+        if _does(mistake, first, trace=True):
+            return mistake.message
+    if explain is not None and (message := explain(first.seen, first.expected, first.case.make())):
+        return message
+    if whole:
+        return whole[0].message
+    for mistake in mistakes:
+        if all(_does(mistake, one) for one in failures):
+            return mistake.message
+    if what == RESULT:
+        pairs = [(one.seen.get(what), one.expected[what]) for one in tried]
+        agrees = [one.differs is None or one.differs[0] != what for one in tried]
+        if message := guess([one for one, _ in pairs], [one for _, one in pairs], agrees=agrees):
+            return message
+    for last in (None, what):  # what comes after the first difference may be a mistake of its own
         for mistake in mistakes:
-            if all(_does(mistake, one, theirs) for one, theirs in tried):
-                raise Wrong(f"{mistake.message}\n{where}")
-    raise Wrong(where)
+            if _does(mistake, first, last=last):
+                return mistake.message
+    return None
 
 
-def _does(mistake: Mistake, case: Case, found: dict[str, Any]) -> bool:
-    arguments = case.make()
+def _does(mistake: Mistake, tried: _Tried, *, trace: bool = False, last: str | None = None) -> bool:
+    """Whether a mistake gives what was seen: everything, or as far as the name ``last``."""
+    arguments = tried.case.make()
     try:
-        seen = case.seen(mistake.function(*arguments), arguments)
+        with contextlib.redirect_stdout(io.StringIO()):
+            seen = tried.case.seen(mistake.function(*arguments), arguments)
     except Exception:  # a mistake need not work on every input
         return False
-    return case.difference(found, seen) is None
+    if trace and tried.seen.get(TRACE) != seen.get(TRACE):
+        return False
+    if last is not None:
+        seen = dict(list(seen.items())[: list(seen).index(last) + 1])
+        if not differs(seen[last], tried.expected[last]):
+            return False
+    return tried.case.difference(tried.seen, seen) is None
 
 
 def _changed(before: tuple[Any, ...], after: tuple[Any, ...]) -> bool:

@@ -15,7 +15,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from fercourse.check.core import Wrong, differs, run, want_module
+from fercourse.check.core import Wrong, differs, run, students_line, want_module
+from fercourse.check.operations import tell, tell_shape
+from fercourse.errors import one_line
 
 Signature = tuple[str, tuple[int, ...]]
 _NORMS = (nn.modules.batchnorm._BatchNorm, nn.LayerNorm, nn.GroupNorm)
@@ -118,6 +120,7 @@ def transplant(source: nn.Module, target: nn.Module, x: Tensor) -> str | None:
                 extra.append((key, len(there) - len(wanted)))
             for one, other in zip(wanted, there, strict=False):
                 other.copy_(one.reshape(other.shape))
+    _rescue(ours, theirs, missing, extra)
     if not missing and not extra:
         return None
     told = [
@@ -126,6 +129,25 @@ def transplant(source: nn.Module, target: nn.Module, x: Tensor) -> str | None:
         if items
     ]
     return "; ".join(told)
+
+
+def _rescue(
+    ours: dict[Signature, list[Tensor]],
+    theirs: dict[Signature, list[Tensor]],
+    missing: list[tuple[Signature, int]],
+    extra: list[tuple[Signature, int]],
+) -> None:
+    """Pair what is the same by other words: a bias with a name of its own, a matrix the other way round."""
+    for lacking in list(missing):
+        (role, shape), count = lacking
+        other = ("weight", shape) if role == "bias" else (role, shape[::-1])
+        if (role == "bias" or len(shape) == 2) and other != lacking[0] and (other, count) in extra:
+            with torch.no_grad():
+                for one, there in zip(ours[lacking[0]], theirs[other], strict=False):
+                    value = one.reshape(shape)
+                    there.copy_((value if role == "bias" else value.T).reshape(there.shape))
+            missing.remove(lacking)
+            extra.remove((other, count))
 
 
 def _plain(items: list[tuple[Signature, int]]) -> list[tuple[Signature, int]]:
@@ -190,43 +212,66 @@ def judge_module(
         Wrong: naming the mistake where the class computes what one of ``mistakes`` does, else what differs.
         NotAttempted: the stub is still there.
     """
-    for trial in trials:
-        student = build_answer(answer, name, trial)
-        model = trial.build(reference)
-        randomise(model)
-        x = trial.input()
-        given = f"{name}{trial.words}, for an input of shape {tuple(x.shape)}"
-        student.eval()
-        model.eval()
-        with torch.no_grad():
-            found, expected = forward(student, x, name, trial), model(x)
-        same_shape = found.shape == expected.shape
-        misfit = transplant(model, student, x)
-        fault = None
-        if not same_shape:
-            fault = f"{given}, gives shape {tuple(found.shape)}; expected {tuple(expected.shape)}."
-        elif misfit:
-            fault = f"{given}: {misfit}."
-        else:
-            fault = _compare(student, model, x, modes, given)
-        if fault is None:
-            continue
-        for mistake in mistakes:
-            if _is(mistake, student, trial, modes):
-                raise Wrong(f"{mistake.message}\n{fault}")
-        if misfit and same_shape and not _registered(student):
+    for number, trial in enumerate(trials):
+        try:
+            _judge_trial(answer, name, reference, trial, mistakes, modes)
+        except Wrong as wrong:
+            if not number or ("\n" not in str(wrong) and "raised" not in str(wrong)):
+                raise
             raise Wrong(
-                f"{name} keeps layers where PyTorch does not find them: a list or dictionary of layers "
-                f"must be an nn.ModuleList, nn.ModuleDict or nn.Sequential.\n{fault}"
-            )
-        raise Wrong(fault)
+                f"{wrong}\n{name}{trials[0].words} was right with an input of shape {trials[0].shape}: is a "
+                "number typed in that should follow from the arguments or the input?"
+            ) from wrong
     for trial in trials:
         _every_gradient(trial.build(answer), trial, name)
 
 
+def _judge_trial(
+    answer: Any,
+    name: str,
+    reference: Callable[..., nn.Module],
+    trial: Trial,
+    mistakes: Sequence[Variant],
+    modes: Sequence[str],
+) -> None:
+    """Raise `Wrong` unless an object of the class does what one of the reference does."""
+    student = build_answer(answer, name, trial)
+    model = trial.build(reference)
+    randomise(model)
+    x = trial.input()
+    given = f"{name}{trial.words}, for an input of shape {tuple(x.shape)}"
+    student.eval()
+    model.eval()
+    with torch.no_grad():
+        found, expected = forward(student, x, name, trial), model(x)
+    same_shape = found.shape == expected.shape
+    misfit = transplant(model, student, x)
+    fault = None
+    if not same_shape:
+        fault = f"{given}, gives shape {tuple(found.shape)}; expected {tuple(expected.shape)}."
+    elif misfit:
+        fault = f"{given}: {misfit}."
+    else:
+        fault = _compare(student, model, x, modes, given)
+    if fault is None:
+        return
+    for mistake in mistakes:
+        if _is(mistake, student, trial, modes):
+            raise Wrong(f"{mistake.message}\n{fault}")
+    if misfit and not _registered(student):
+        raise Wrong(
+            f"{name} keeps layers where PyTorch does not find them: a list or dictionary of layers "
+            f"must be an nn.ModuleList, nn.ModuleDict or nn.Sequential.\n{fault}"
+        )
+    told = tell(student, model, x, same_weights=not misfit)
+    if told is None and not same_shape:
+        told = tell_shape(found, expected, x)
+    raise Wrong(f"{told}\n{fault}" if told else fault)
+
+
 def _compare(one: nn.Module, other: nn.Module, x: Tensor, modes: Sequence[str], given: str) -> str | None:
     """Return in words how two modules with the same weights differ, or None."""
-    one, other = copy.deepcopy(one), copy.deepcopy(other)
+    one, other = _copied(one), copy.deepcopy(other)
     for mode in modes:
         one.train(mode == "train")
         other.train(mode == "train")
@@ -236,17 +281,25 @@ def _compare(one: nn.Module, other: nn.Module, x: Tensor, modes: Sequence[str], 
             for module, value in zip((one, other), inputs, strict=True):
                 torch.manual_seed(5)  # the same dropout in both
                 outputs.append(module(value))
-        except Exception as error:
-            return f"{given}, in {mode} mode, raised {type(error).__name__}: {error}"
+        except (Exception, SystemExit) as error:
+            where = students_line(error)
+            return f"{given}, in {mode} mode, raised {type(error).__name__}: {one_line(error)}" + (
+                f"\n{where}" if where else ""
+            )
+        if not isinstance(outputs[0], Tensor):
+            return f"{given}, in {mode} mode, returns {type(outputs[0]).__name__}; expected one tensor."
         if words := differs(outputs[0], outputs[1], rtol=1e-3, atol=1e-4):
             return f"{given}, with the reference's weights, in {mode} mode: {words}."
         pull = torch.randn(outputs[1].shape, generator=torch.Generator().manual_seed(3))
         if not outputs[0].requires_grad:
             return f"{given}: no gradient comes through (detach, .data, .item() or no_grad in forward?)."
-        gradients = [
-            torch.autograd.grad(out, value, pull, allow_unused=True)[0]
-            for out, value in zip(outputs, inputs, strict=True)
-        ]
+        try:
+            gradients = [
+                torch.autograd.grad(out, value, pull, allow_unused=True)[0]
+                for out, value in zip(outputs, inputs, strict=True)
+            ]
+        except RuntimeError as error:
+            return f"{given}: the gradient cannot be computed: {one_line(error)}"
         if gradients[1] is not None:
             if gradients[0] is None:
                 return f"{given}: no gradient reaches the input."
@@ -257,12 +310,20 @@ def _compare(one: nn.Module, other: nn.Module, x: Tensor, modes: Sequence[str], 
     return None
 
 
+def _copied(module: nn.Module) -> nn.Module:
+    """Return a copy where one can be made; tensors that were computed cannot be copied."""
+    try:
+        return copy.deepcopy(module)
+    except Exception:
+        return module
+
+
 def _is(mistake: Variant, student: nn.Module, trial: Trial, modes: Sequence[str]) -> bool:
     """Whether the student's object computes what the mistake does, weights made equal."""
     try:
         wrong = trial.build(mistake.build)
         x = trial.input()
-        copied = copy.deepcopy(student)
+        copied = _copied(student)
         randomise(wrong)
         wrong.eval()
         copied.eval()
@@ -289,7 +350,7 @@ def _every_gradient(module: nn.Module, trial: Trial, name: str) -> None:
     """Raise `Wrong` where a parameter has no part in the output."""
     module.train()
     x = trial.input(4).requires_grad_()
-    module(x).square().sum().backward()
+    run(lambda: module(x).square().sum().backward(), what=f"{name}{trial.words}, in train mode,")
     for key, value in module.named_parameters():
         if value.requires_grad and value.grad is None:
             raise Wrong(f"The parameter {key} of {name} has no part in its output: it would never learn.")
