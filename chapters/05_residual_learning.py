@@ -20,11 +20,11 @@
 # >
 # > **Time** 60 minutes to read and run, 95 more for the six exercises.
 #
-# In 2015 the networks that won contests had about twenty layers. More should have been better: a deeper network can do
+# In 2014 the best networks for pictures had about twenty layers. More should have been better: a deeper network can do
 # whatever a shallower one does, if its further layers just pass on what they get. But deeper networks were *worse*, on the
-# very images they were trained on. A small change mended it, and a year later networks had a hundred layers
-# ([He et al., 2016](https://arxiv.org/abs/1512.03385)). Six of paper 1's thirteen networks, and paper 2's large one,
-# rest on it.
+# very images they were trained on. A small change mended it, and a year later the best had 152 layers
+# ([He et al., 2016](https://arxiv.org/abs/1512.03385)). Nine of paper 1's thirteen networks, its ResNets, SE-ResNets and
+# MobileNets, rest on that change, and so does paper 2's large one.
 
 # %%
 # Run this cell first. BUDGET may be "smoke", "quick", "full" or "auto".

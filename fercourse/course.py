@@ -42,9 +42,9 @@ SMOKE_MACS = 8.0e9
 SMOKE_BATCH = 8
 
 BUDGETS = {
-    "smoke": "drawn faces, on the processor; a training shows that it runs, in seconds",
-    "quick": "the recipe `quick`, about five minutes a training on a GPU such as Colab's T4",
-    "full": "the papers' settings, an hour or more a training on a GPU such as Colab's T4",
+    "smoke": "drawn faces, on the processor, seconds a training",
+    "quick": "the recipe `quick`, made for minutes a training on a GPU",
+    "full": "the papers' own settings; each training says how long it takes",
 }
 
 
@@ -68,6 +68,8 @@ def start(budget: str = "auto", *, drive: bool = False) -> Session:
     """
     if on_colab():
         install_missing()
+    # What Apple's GPU cannot compute goes to the processor; read when PyTorch is first imported.
+    os.environ.setdefault("PYTORCH_ENABLE_MPS_FALLBACK", "1")
     import torch
 
     chosen = os.environ.get(VARIABLE, "auto") if budget == "auto" else budget
@@ -81,8 +83,9 @@ def start(budget: str = "auto", *, drive: bool = False) -> Session:
     session = Session(chosen, folder=_folder(drive))
     print(
         f"fercourse {metadata.version('fercourse')}, Python {platform.python_version()}, "
-        f"PyTorch {torch.__version__}, {session.device_name}"
+        f"PyTorch {torch.__version__}"
     )
+    print(f"Device: {session.device_name}")
     print(f"Budget {chosen}: {BUDGETS[chosen]}.")
     if on_colab() and not torch.cuda.is_available():
         print(
@@ -161,7 +164,7 @@ class Session:
         faces = self.faces
         count = sum(map(len, faces))
         if faces.layout == "synthetic":
-            return f"{count:,} drawn faces; no accuracy on them says anything about FER-2013."
+            return f"{count:,} drawn faces; accuracies on them say nothing about FER-2013."
         from fercourse.data import audit
 
         return f"{faces.source}, {count:,} images; verdict: {audit(faces).verdict}"
@@ -216,7 +219,7 @@ class Session:
         if self.smoke:
             size = self._smoke_size(network, config)
             faces = replace(faces, train=faces.train.subset(slice(size)), val=faces.val.subset(slice(size)))
-            print(f"Smoke: {size} drawn faces, once; it takes seconds, and its accuracy means nothing.")
+            print(f"Smoke: {size} drawn faces, once, in seconds; its accuracy means nothing.")
         else:
             print(self.estimate(config, network))
         shown_bar = not self.smoke

@@ -343,7 +343,7 @@ def test_few_cells_are_not_compared_and_each_is_followed_by_one_that_is(chapter:
 def test_a_notebook_was_made_of_drawn_faces(chapter: Path, solved: bool) -> None:
     (printed,) = code_cells(of(chapter, solved))[0].outputs
     assert "Budget smoke" in printed.text
-    assert "drawn faces; no accuracy on them says anything about FER-2013" in printed.text
+    assert "drawn faces; accuracies on them say nothing about FER-2013" in printed.text
 
 
 def test_every_picture_of_a_notebook_was_made_here() -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Sequence
+from itertools import combinations
 
 import matplotlib as mpl
 import numpy as np
@@ -10,6 +12,7 @@ import pytest
 
 mpl.use("agg")
 import matplotlib.pyplot as plt
+from matplotlib.colors import to_rgb
 
 from fercourse import plots
 from fercourse.data import EMOTIONS
@@ -126,3 +129,42 @@ def test_figures_go_where_they_are_told_and_change_no_setting() -> None:
     assert dict(mpl.rcParams) == before
     plots.use_style()
     assert mpl.rcParams["figure.facecolor"] == "white"
+
+
+# Machado, Oliveira and Fernandes (2009), table 1, severity 1.0: linear RGB as seen without one kind of cone.
+MACHADO = {
+    "protanopia": [
+        [0.152286, 1.052583, -0.204868], [0.114503, 0.786281, 0.099216], [-0.003882, -0.048116, 1.051998],
+    ],
+    "deuteranopia": [
+        [0.367322, 0.860646, -0.227968], [0.280085, 0.672501, 0.047413], [-0.011820, 0.042940, 0.968881],
+    ],
+    "tritanopia": [
+        [1.255528, -0.076749, -0.178779], [-0.078411, 0.930809, 0.147602], [0.004733, 0.691367, 0.303900],
+    ],
+}  # fmt: skip
+SRGB_TO_XYZ = np.array(
+    [[0.4124564, 0.3575761, 0.1804375], [0.2126729, 0.7151522, 0.0721750], [0.0193339, 0.1191920, 0.9503041]]
+)
+
+
+def lab(linear: np.ndarray) -> np.ndarray:
+    """CIELAB of linear sRGB, in which 10 is a difference that is seen at a glance."""
+    t = SRGB_TO_XYZ @ np.clip(linear, 0, 1) / (SRGB_TO_XYZ @ np.ones(3))
+    f = np.where(t > (6 / 29) ** 3, np.cbrt(t), t / (3 * (6 / 29) ** 2) + 4 / 29)
+    return np.array([116 * f[1] - 16, 500 * (f[0] - f[1]), 200 * (f[1] - f[2])])
+
+
+def nearest_colours(palette: Sequence[str], seen: np.ndarray) -> float:
+    srgb = np.array([to_rgb(colour) for colour in palette])
+    linear = np.where(srgb <= 0.04045, srgb / 12.92, ((srgb + 0.055) / 1.055) ** 2.4)
+    labs = [lab(seen @ colour) for colour in linear]
+    return min(float(np.linalg.norm(a - b)) for a, b in combinations(labs, 2))
+
+
+@pytest.mark.parametrize("vision", MACHADO)
+def test_the_palette_is_told_apart_with_every_colour_vision(vision: str) -> None:
+    seen = np.array(MACHADO[vision])
+    assert nearest_colours(plots.PALETTE, seen) > 10
+    if vision == "deuteranopia":
+        assert nearest_colours(("#d62728", "#2ca02c", "#8c564b"), seen) < 10, "red and green would pass too"
