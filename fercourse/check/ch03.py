@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import itertools
 import math
 from collections.abc import Callable
 from functools import partial
@@ -32,6 +33,50 @@ def _output_sizes(
 
 def _one_size(size: int, kernel: int, stride: int, padding: int) -> int:
     return (size + 2 * padding - kernel) // stride + 1
+
+
+_DIVISIONS: dict[str, Callable[[int, int], Any]] = {
+    "//": lambda n, s: n // s,
+    "/": lambda n, s: n / s,
+    "/ (rounded up)": lambda n, s: -(-n // s),
+    "*": lambda n, s: n * s,
+    "%": lambda n, s: n % s,
+    "": lambda n, s: n,
+}
+
+
+def _explain_sizes(seen: dict[str, Any], _: dict[str, Any], arguments: tuple[Any, ...]) -> str | None:
+    """Work out which formula the student used, layer by layer, each from their own size before."""
+    sizes, (size, layers) = seen[RESULT], arguments
+    array = as_array(sizes)
+    if array is None or array.dtype.kind != "f" or array.shape != (len(layers),):
+        return None
+    before = [float(size), *array.tolist()[:-1]]
+    steps = list(zip(before, layers, array.tolist(), strict=True))
+    fits = []
+    for (word, divide), a, b, c, d, e in itertools.product(
+        _DIVISIONS.items(), (1, 2), (2, 1, 0, -1, -2), (-1, 0, 1), (0, -1, 1, 2), (1, 0, 2, -1)
+    ):
+        if all(abs(divide(a * n + b * q + c * k + d, s) + e - m) < 1e-9 for n, (k, s, q), m in steps):
+            far = (word != "//") * 2 + (a != 1) * 3 + abs(b - 2) + abs(c + 1) + abs(d) * 1.5 + abs(e - 1)
+            fits.append((far, word, a, b, c, d, e))
+    if fits:
+        _, word, a, b, c, d, e = min(fits)
+        inner = " ".join(
+            f"{'-' if n < 0 else '+'} {abs(n) if abs(n) != 1 or not name else ''}{' ' if abs(n) > 1 and name else ''}{name}"
+            for n, name in ((a, "n"), (b, "p"), (c, "k"), (d, ""))
+            if n
+        ).removeprefix("+ ")
+        formula = f"({inner}) {word} s" if word else inner
+        formula += f" {'-' if e < 0 else '+'} {abs(e)}" if e else ""
+        return f"Each layer seems to give {formula}, where the window finds (n + 2 p - k) // s + 1 places."
+    for number, (n, (k, s, q), m) in enumerate(steps, start=1):
+        if n == int(n) and m != _one_size(int(n), k, s, q):
+            return (
+                f"Layer {number} is the first that is wrong: in {n:g} pixels, with kernel {k}, stride {s} and padding "
+                f"{q}, the window finds ({n:g} + 2 * {q} - {k}) // {s} + 1 = {_one_size(int(n), k, s, q)} places."
+            )
+    return None
 
 
 def _judge_output_sizes(answer: Any) -> str:
@@ -156,6 +201,7 @@ def _judge_output_sizes(answer: Any) -> str:
                 "The list begins with the size of the image; it should begin with the size after layer 1.",
             ),
         ],
+        explain=_explain_sizes,
     )
     return "The same formula holds for convolutions and for pooling."
 
@@ -180,6 +226,16 @@ class _Pooled(nn.Module):
             "sum": lambda: x.sum((2, 3)),
             "max": lambda: x.amax((2, 3)),
             "one": lambda: x[:, :, 0, 0],
+            "middle": lambda: x[:, :, x.shape[2] // 2, x.shape[3] // 2],
+            "median": lambda: x.median(3)[0].median(2)[0],
+            "flat median": lambda: x.flatten(2).median(2)[0],
+            "std": lambda: x.std((2, 3)),
+            "least": lambda: x.amin((2, 3)),
+            "length": lambda: x.mean((2, 3)) / x.shape[2],
+            "area": lambda: x.mean((2, 3)) / (x.shape[2] * x.shape[3]),
+            "half": lambda: x.sum((2, 3)) / x.shape[2],
+            "norm": lambda: x.flatten(2).norm(dim=2),
+            "squares": lambda: x.square().mean((2, 3)),
             "channels": lambda: x.flatten(2).mean(1),
         }[self.pool]()
         if self.after == "relu before":
@@ -198,6 +254,16 @@ def _judge_pooled_head(answer: Any) -> str:
         "That adds the values up; the average divides by how many there are.": {"pool": "sum"},
         "That takes the greatest value of each channel; the average is asked for.": {"pool": "max"},
         "That takes one corner of each channel; the average is over all its values.": {"pool": "one"},
+        "That takes the middle of each channel; the average is over all its values.": {"pool": "middle"},
+        "That takes the median of each channel; the average is asked for.": {"pool": "median"},
+        "That takes the median of all values; the average is asked for.": {"pool": "flat median"},
+        "That takes the standard deviation of each channel; the average is asked for.": {"pool": "std"},
+        "That takes the least value of each channel; the average is asked for.": {"pool": "least"},
+        "The average is divided by the height once more; mean divides by all already.": {"pool": "length"},
+        "The average is divided by height and width once more; mean divides by them.": {"pool": "area"},
+        "The sum is divided by the height alone; divide by height times width.": {"pool": "half"},
+        "That takes the length (norm) of each channel; the average is asked for.": {"pool": "norm"},
+        "That takes the mean of the squares; the average of the values is asked for.": {"pool": "squares"},
         "There is a softmax at the end: cross_entropy applies its own, so return the logits.": {
             "after": "softmax"
         },
@@ -375,7 +441,9 @@ def _step_case(seed: int, batch: int) -> Case:
             "the running mean of batch norm": model.get_buffer("1.running_mean"),
             "the weights after the step": torch.cat([p.detach().flatten() for p in model.parameters()]),
         }
-        if isinstance(result, Tensor) and result.requires_grad:
+        if isinstance(result, (list, tuple)) and len(result) == 1:
+            result = "a list"
+        elif isinstance(result, Tensor) and result.requires_grad:
             result = "a tensor that still holds the graph of the whole step"
         seen[RESULT] = result
         return seen
@@ -386,6 +454,12 @@ def _step_case(seed: int, batch: int) -> Case:
 
 def _explain_step(seen: dict[str, Any], expected: dict[str, Any], _: tuple[Any, ...]) -> str | None:
     """Name what shows in the order of events; asked only of a step that came out wrong."""
+    if seen[RESULT] == "a list" and not any(
+        differs(seen[name], value, rtol=2e-4, atol=2e-6)
+        for name, value in expected.items()
+        if name not in (TRACE, RESULT)
+    ):
+        return "It returns a list or tuple with the loss in it; return the number alone, loss.item()."
     done = seen[TRACE]
     forwards = [event for event in done if event.startswith("forward")]
     if not forwards:
@@ -460,7 +534,7 @@ def _step(
         optimizer.zero_grad()
     return {
         "number": lambda: loss.item(),
-        "summed": lambda: loss.item() * len(images),
+        "share": lambda: loss.item() / len(images),
         "nothing": lambda: None,
         "graph": lambda: loss,
         "sum": lambda: loss.item() * len(images),
@@ -546,6 +620,7 @@ def _judge_train_step(answer: Any) -> str:
             gives="graph",
         ),
         wrong("It returns the loss times the batch: return the mean loss itself.", gives="sum"),
+        wrong("It returns the loss divided by the batch: the mean has been taken already.", gives="share"),
         wrong("It returns the logits: return the loss, loss.item().", gives="logits"),
         wrong("It returns the accuracy: return the loss, loss.item().", gives="accuracy"),
         wrong(
@@ -590,7 +665,9 @@ class _Probe(nn.Module):
         self.batches.append(len(x))
         self.gradients |= torch.is_grad_enabled()
         # The first pixel of an image is its number.
-        logits = F.one_hot(self.answers[x.flatten(1)[:, 0].long()], 7) * self.scale
+        numbers = x.flatten(1)[:, :1]
+        noise = (numbers * 7.3 + torch.arange(7) * 2.1).sin() * 0.4
+        logits = (F.one_hot(self.answers[numbers[:, 0].long()], 7) + noise) * self.scale
         return -logits if self.training else logits
 
 
@@ -675,44 +752,62 @@ def _explain_accuracy(seen: dict[str, Any], _: dict[str, Any], arguments: tuple[
     confidence, loss = logits.softmax(1).amax(1), F.cross_entropy(logits, labels)
     train_hits = ((-logits).argmax(1) == labels).float()
     looked = sum(batches)
+    whole = sum(
+        float((one.argmax() == y).sum())
+        for one, y in zip(logits.split(batch_size), labels.split(batch_size), strict=True)
+    )
     other: list[tuple[float, str]] = [
         (float(hits.sum() / number), "The hits are divided by the number of batches; divide by that of images."),
         (float(hits.sum() / (count / batch_size)), "The hits are divided by the number of batches; divide by that of images."),
         (float(hits.sum() / batch_size), "The hits are divided by batch_size; divide by the number of images."),
         (float(hits.sum() / (number * batch_size)), "The last batch is counted as if it were full: divide by len(images)."),
+        (0.0, "It comes out as 0: is the division cut to a whole number (// or int), or is argmax() without dim=1, "
+         "one number for the whole batch?"),
+        (whole / count, "argmax() without dim gives one number for the whole batch: argmax(dim=1)."),
         (float(hits.sum() // count), "The division is cut to a whole number (//): use /."),
         (float(parts[-1].sum() / count), "Only the last batch's hits are kept: add them up, hits += ..."),
         (float(parts[-1].mean()), "That is the accuracy of the last batch alone: add up hits over all."),
         (float(sum(part.mean() for part in parts)), "The accuracies of the batches are added up; count hits, divide once."),
         (float(loss), "That is the mean loss; the share of right answers is asked for."),
         (float(loss * count), "That is the sum of the losses; the share of right answers is asked for."),
+        (float(hits.sum() / len(parts[-1])), "The hits of all are divided by the size of the last batch: divide by len(images)."),
+        (float(sum(part.mean() for part in parts) / count), "Accuracies of batches are added up and divided by the "
+         "images: count hits, divide once."),
+        (float(sum(bool(part.any()) for part in parts) / count), "any() tells of a batch whether there is a hit; count them, sum()."),
+        (float(sum(bool(part.all()) for part in parts) / count), "all() tells of a batch whether everything is right; count hits, sum()."),
+        (float((hits.sum() + 1) / count), "There is one hit too many: does the count begin at 0?"),
+        (float((hits.sum() - 1) / count), "There is one hit too few: does the count begin at 0?"),
+        (float(hits.sum() / (count - 1)), "The hits are divided by one image too few."),
+        (float(hits.sum() / (count + 1)), "The hits are divided by one image too many."),
+        (float(-hits.sum() / count), "The hits are subtracted (-=); add them up, +=."),
+        (float(labels.float().mean()), "That is the mean of the labels' numbers; compare preds with labels."),
+        (float(logits.argmax(1).float().mean()), "That is the mean of the predicted numbers; compare preds with labels."),
         (float(confidence.mean()), "That is how sure the network is (its probabilities), not how often it is right."),
         (float(count), "That is the number of images."),
         (float(count - hits.sum()), "That is the number of wrong answers; the share of right ones is asked for."),
         (float(train_hits.sum()), "That is the number of hits in training mode; call model.eval(), and divide."),
     ]  # fmt: skip
+    if looked < count:
+        if len(batches) == 1:
+            return "Only the first batch is looked at: does a `return` or `break` stand inside the loop?"
+        return f"Only {looked} of {count} images are looked at: where does the loop stop?"
     found = as_array(seen[RESULT])
     if found is not None and found.size == 1 and found.dtype.kind == "f":
         for value, words in other:
             if abs(found.item() - value) < 1e-4:
                 return words
-    if looked < count:
-        if len(batches) == 1:
-            return "Only the first batch is looked at: does a `return` or `break` stand inside the loop?"
-        return f"Only {looked} of {count} images are looked at: where does the loop stop?"
     if looked > count and max(batches) <= batch_size:
         return f"Images are looked at more than once, {looked} instead of {count}: a step of the loop is batch_size."
-    for dim in (0, None):
-        for start in range(0, count, batch_size):
-            picked = logits[start : start + batch_size].argmax(dim)
-            if found is not None and found.size == 1 and picked.dim() == 0:
-                total = sum(
-                    float((one.argmax() == y).sum())
-                    for one, y in zip(logits.split(batch_size), labels.split(batch_size), strict=True)
-                )
-                if abs(float(found.item()) - total / count) < 1e-4:
-                    return "argmax() without dim gives one number for the whole batch: argmax(dim=1)."
-    return None
+    if found is None or found.size != 1 or found.dtype.kind != "f" or looked != count:
+        return None
+    if any(abs(found.item() * scale - float(hits.sum() / count)) < 1e-4 for scale in (0.01, 100)):
+        return None
+    if abs(found.item() - round(float(hits.mean()), 2)) < 1e-6 or found.item() in (0, 1):
+        return None
+    return (
+        f"All images are looked at, and {int(hits.sum())} of {count} are right; what is returned would be "
+        f"{found.item() * count:.4g} of them: is each answer argmax(dim=1), compared with its own label?"
+    )
 
 
 def _judge_accuracy(answer: Any) -> str:
@@ -773,7 +868,7 @@ def _judge_accuracy(answer: Any) -> str:
         reference=_accuracy,
         cases=[
             _accuracy_case(1, 25, 10, training=True),
-            _accuracy_case(2, 43, 8, training=False),
+            _accuracy_case(2, 41, 8, training=False),
             _accuracy_case(3, 5, 64, training=True),
         ],
         mistakes=mistakes,

@@ -71,6 +71,8 @@ def _kind(pairs: list[tuple[Any, Any]]) -> str | None:
         return "It returns a dictionary; something else is asked for."
     if callable(first) and not callable(right):
         return "It returns a function, not what the function gives: brackets are missing after its name."
+    if isinstance(first, (list, tuple)) and first and all(isinstance(item, str) for item in first):
+        return "It holds text (strings) instead of numbers: leave out str(...)."
     if isinstance(first, str) and not isinstance(right, str):
         return "It returns text (a string): return the value itself, and print or format it elsewhere."
     return None

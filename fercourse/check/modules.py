@@ -7,8 +7,9 @@ in which the forward pass reaches them. A dense layer and a 1x1 convolution are 
 from __future__ import annotations
 
 import copy
+import itertools
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -99,7 +100,28 @@ def randomise(module: nn.Module, seed: int = 1) -> None:
                     value.copy_(new / fan_in**0.5 if value.dim() > 1 else 0.5 * new)
 
 
-def transplant(source: nn.Module, target: nn.Module, x: Tensor) -> str | None:
+Order = dict[tuple[bool, tuple[int, ...]], tuple[int, ...]]
+
+
+def _group(key: Signature) -> tuple[bool, tuple[int, ...]]:
+    """Which tensors are paired together: the four of a batch norm by its channels, others by shape."""
+    return key[0].startswith("norm"), key[1]
+
+
+def orders(module: nn.Module, x: Tensor, limit: int = 48) -> Iterator[Order]:
+    """Yield the other orders in which layers of the same kind and shape may be meant.
+
+    A shortcut that is computed before the branch is reached first, and is right all the same.
+    """
+    counts = {_group(key): len(found) for key, found in signatures(module, x).items() if len(found) > 1}
+    choices = [list(itertools.permutations(range(count)))[:24] for count in counts.values()]
+    every = itertools.product(*choices)
+    next(every)  # the order as it is
+    for chosen in itertools.islice(every, limit):
+        yield dict(zip(counts, chosen, strict=True))
+
+
+def transplant(source: nn.Module, target: nn.Module, x: Tensor, order: Order | None = None) -> str | None:
     """Copy the source's values into the target; return in words what does not fit, or None.
 
     A bias of the target for which the source has nothing is set to zero: where batch norm follows, it is
@@ -110,6 +132,8 @@ def transplant(source: nn.Module, target: nn.Module, x: Tensor) -> str | None:
     with torch.no_grad():
         for key in ours.keys() | theirs.keys():
             wanted, there = ours.get(key, []), theirs.get(key, [])
+            if order and len(order.get(_group(key), ())) == len(there):
+                there = [there[place] for place in order[_group(key)]]
             if key[0] == "bias" and not wanted:
                 for value in there:
                     value.zero_()
@@ -253,6 +277,12 @@ def _judge_trial(
         fault = f"{given}: {misfit}."
     else:
         fault = _compare(student, model, x, modes, given)
+        if fault is not None:
+            for order in orders(student, x):
+                transplant(model, student, x, order)
+                if _compare(student, model, x, modes, given) is None:
+                    return
+            transplant(model, student, x)
     if fault is None:
         return
     for mistake in mistakes:
@@ -329,7 +359,13 @@ def _is(mistake: Variant, student: nn.Module, trial: Trial, modes: Sequence[str]
         copied.eval()
         if transplant(wrong, copied, x):
             return False
-        return _compare(copied, wrong, x, modes, "") is None
+        if _compare(copied, wrong, x, modes, "") is None:
+            return True
+        for order in orders(copied, x, 5):
+            transplant(wrong, copied, x, order)
+            if _compare(copied, wrong, x, modes[:1], "") is None:
+                return True
+        return False
     except Exception:  # a mistake need not work with every trial
         return False
 

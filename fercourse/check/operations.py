@@ -5,6 +5,7 @@ The last resort where no labelled mistake fits: an answer is never refused for w
 
 from __future__ import annotations
 
+import copy
 import itertools
 from collections import Counter
 from collections.abc import Callable, Iterable
@@ -103,9 +104,13 @@ def operations(module: nn.Module, x: Tensor) -> list[tuple[str, str]]:
 
 def tell(student: nn.Module, model: nn.Module, x: Tensor, *, same_weights: bool) -> str | None:
     """Return in words what most likely makes a student's module differ from the right one, or None."""
-    for look in (_alone, lambda a, b, x: _relation(a, b, x) if same_weights else None, _random, _compared):
+    looks: list[Callable[[nn.Module, nn.Module, Tensor], str | None]] = [_alone, _random, _compared]
+    if same_weights:
+        looks[1:1] = [_relation]
+        looks.append(_where)
+    for look in looks:
         try:
-            if words := look(student, model, x):
+            if words := look(copy.deepcopy(student), copy.deepcopy(model), x.clone()):
                 return words
         except Exception:  # a guess is not worth an error
             continue
@@ -198,6 +203,7 @@ def _relation(student: nn.Module, model: nn.Module, x: Tensor) -> str | None:
             (lambda: right.transpose(-1, -2), "The last two axes of the output are exchanged."),
             (lambda: right.flatten(1), "The output is flattened, which was not asked for."),
             (lambda: right[None], "The output has an axis too many in front."),
+            (lambda: nn.functional.normalize(right), "The output is normalised to length one."),
             (lambda: right[:1], "Only the first image's output is returned."),
             (lambda: x, "The input comes back as it went in."),
         )
@@ -257,6 +263,44 @@ def _compared(student: nn.Module, model: nn.Module, x: Tensor) -> str | None:
         if one[0] == other[0] and one[1] != other[1]:
             return f"Step {number} of the forward pass is {one[1]}; expected {other[1]}."
     return None
+
+
+def _where(student: nn.Module, model: nn.Module, x: Tensor) -> str | None:
+    """Between which layers the first difference arises, where layers are the same in the same order."""
+    for one in student.modules():
+        eps = getattr(one, "eps", None)
+        if isinstance(one, nn.BatchNorm2d) and eps != 1e-5:
+            return f"A batch norm has eps={eps}; the usual 1e-05 is expected."
+    student.eval()
+    model.eval()
+    heard: list[list[tuple[str, Tensor, Tensor]]] = []
+    for module in (student, model):
+        notes: list[tuple[str, Tensor, Tensor]] = []
+        hooks = [
+            one.register_forward_hook(
+                lambda _, given, out, key=key, notes=notes: notes.append((key, given[0].clone(), out.clone()))
+            )
+            for key, one in module.named_modules()
+            if next(one.parameters(recurse=False), None) is not None
+        ]
+        try:
+            with torch.no_grad():
+                module(x)
+        finally:
+            for hook in hooks:
+                hook.remove()
+        heard.append(notes)
+    if len(heard[0]) != len(heard[1]) or not heard[0]:
+        return None
+    last = ""
+    for (key, given, out), (_, wanted, right) in zip(*heard, strict=True):
+        if given.shape != wanted.shape or differs(given, wanted, rtol=1e-3, atol=1e-4):
+            place = f"between self.{last} and self.{key}" if last else f"before self.{key}"
+            return f"What is done {place} is not as asked: other values arrive at self.{key}."
+        if differs(out, right, rtol=1e-3, atol=1e-4):
+            return f"self.{key} gets the right values and gives others: look at its settings."
+        last = key
+    return f"All is right as far as self.{last}: what is done after it is not what was asked for."
 
 
 def times(count: int) -> str:

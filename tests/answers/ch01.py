@@ -263,13 +263,11 @@ def lazy_fractions(train_counts, test_counts):
 
 @right("lazy_accuracies")
 def lazy_dictionary(train_counts, test_counts):
-    from sklearn.metrics import balanced_accuracy_score
-
     best = int(np.argmax(train_counts))
     labels = np.repeat(np.arange(len(test_counts)), test_counts)
     preds = np.full(len(labels), best)
     prior = train_counts / np.sum(train_counts)
-    balanced = balanced_accuracy_score(labels, preds)
+    balanced = np.mean([(preds[labels == k] == k).mean() for k in range(len(test_counts))])
     return {"always": (labels == preds).mean(), "random": prior[labels].mean(), "balanced": balanced}
 
 

@@ -905,7 +905,7 @@ wrong("accuracy", "loss")(_accuracy(count="hits += F.cross_entropy(model(x).floa
 wrong("accuracy", "accuracy alone|two values|one number|tuple")(_accuracy(end="return hits, len(images)"))
 wrong("accuracy", "probabilit|confiden|share of right")(_accuracy(count="hits += model(x).float().softmax(1).max(1).values.sum().item()"))
 wrong("accuracy", "rounded")(_accuracy(end="return round(hits / len(images), 2)"))
-wrong("accuracy", "whole|//|rounded")(_accuracy(end="return hits // len(images)"))
+wrong("accuracy", "whole|//|rounded|argmax")(_accuracy(end="return hits // len(images)"))
 wrong("accuracy", "batch_size.*32|own batch size|larger than batch_size")(_accuracy(loop="for i in range(0, len(images), 32):", batch="x, y = images[i:i + 32], labels[i:i + 32]"))
 wrong("accuracy", "mode")(_accuracy(before="model.eval(); was = model.training"))
 wrong("accuracy", "overlap|more than once|looked at")(_accuracy(loop="for i in range(0, len(images)):"))
