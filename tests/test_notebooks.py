@@ -96,10 +96,12 @@ def test_every_answer_is_judged(chapter: Path) -> None:
     for solved in (False, True):
         for cell in code_cells(of(chapter, solved)):
             for name in exercises(chapter):
-                if f".{name}.check(" in cell.source:
+                if re.fullmatch(rf"ch\d\d\.{name}\.check\({name}\)", cell.source):
                     (output,) = cell.outputs
-                    right = solved or "@title Solution" in cell.source
-                    assert output.data["text/plain"].startswith("✔" if right else "○"), (cell.id, output)
+                    assert output.data["text/plain"].startswith("✔" if solved else "○"), (cell.id, output)
+                elif f".{name}.check(" in cell.source:
+                    assert f"assert {notebooks.checker(chapter.stem)}.{name}.check(" in cell.source
+                    assert not cell.outputs, "a student would take this for a verdict on the own answer"
 
 
 def test_making_a_notebook_twice_gives_the_same_file(tmp_path: Path) -> None:
@@ -149,7 +151,7 @@ def test_stub_checker_hint_and_solution_come_from_one_exercise(tmp_path: Path) -
     assert student[2] == "ch07.double.check(double)"
     assert student[3] == "<details><summary>Hint</summary>\n\n*Add* `x` to itself.\n\n</details>"
     assert student[4].startswith("#@title Solution\ndef double_solution(x):")
-    assert student[4].endswith("    return result\n\nch07.double.check(double_solution)")
+    assert student[4].endswith("    return result\n\nassert ch07.double.check(double_solution)")
     solved = [cell.source for cell in notebooks.read_chapter(chapter, solved=True).cells]
     assert solved[1].endswith("    result = 2 * x\n    return result")
     assert len(solved) == 4
@@ -358,3 +360,14 @@ def test_another_picture_is_noticed() -> None:
     cell.outputs[-1].data["image/png"] = "AAAA" + cell.outputs[-1].data["image/png"][4:]
     assert notebooks.pictures(notebook) != before
     assert len(before) > 5
+
+
+def test_the_verdict_that_the_book_shows_is_the_checkers() -> None:
+    """book/how_to_use.md prints what a student reads; this is what the checker says."""
+    from fercourse.check import ch01
+
+    page = (ROOT / "book" / "how_to_use.md").read_text(encoding="utf-8")
+    shown = re.search(r"```text\n(✘.+?)\n```", page, re.DOTALL)
+    assert shown
+    said = repr(ch01.count_twins.check(lambda a, b: sum(image in a for image in b)))
+    assert " ".join(said.split()) == " ".join(shown[1].split())

@@ -129,8 +129,9 @@ def hint_cells(
         answer = f"{name}_solution" if name == name.lower() else f"{name}Solution"
         source = (
             f"#@title Solution\n{renamed(without_marks(found[0].source))}\n\n"
-            f"{checker(stem)}.{name}.check({answer})"
+            f"assert {checker(stem)}.{name}.check({answer})"
         )
+        # An assertion, so that nothing below the student's own verdict says "correct" but the student's.
         cells.append(nbformat.v4.new_code_cell(source, metadata=_FOLDED))
     return cells
 
