@@ -266,6 +266,8 @@ def _judge_bottleneck_block(answer: Any) -> str:
             Trial((8, 4, 2), (2, 8, 8, 8)),
             Trial((12, 3, 1), (2, 12, 6, 6)),
             Trial((5, 3, 1), (2, 5, 5, 7)),
+            Trial((16, 4, 2), (2, 16, 6, 6)),
+            Trial((4, 4, 1), (2, 4, 6, 6)),
         ],
         mistakes=_variants(_Bottleneck, _BOTTLENECK_MISTAKES),
     )
@@ -369,12 +371,18 @@ def _norms(
     step: bool = False,
     values: bool = False,
     softmax: bool = False,
+    squared: bool = False,
 ) -> dict[str, Any]:
     """The right answer, and with other options the wrong ones."""
     if clear:
         model.zero_grad()
     logits = model(images)
-    loss = nn.functional.cross_entropy(logits.softmax(1) if softmax else logits, labels, reduction=reduction)
+    if squared:
+        loss = nn.functional.mse_loss(logits, nn.functional.one_hot(labels, logits.shape[1]).float())
+    else:
+        loss = nn.functional.cross_entropy(
+            logits.softmax(1) if softmax else logits, labels, reduction=reduction
+        )
     loss.backward()
     if step:
         with torch.no_grad():
@@ -414,8 +422,17 @@ def _judge_gradient_norms(answer: Any) -> str:
             wrong("Those are the gradients; a number each is asked for, their norm.", of=lambda g: g.clone()),
             wrong("The biases are missing: every parameter is asked for.", keys=lambda name: "weight" in name),
             wrong("The loss is summed over the batch; take the mean, cross_entropy's default.", reduction="sum"),
+            wrong("That is the squared error's gradient; the cross-entropy is asked for.", squared=True),
             wrong("There is a softmax before cross_entropy, which applies its own.", softmax=True),
             wrong("The weights have moved: measuring takes no step.", step=True),
+            wrong("The norm is divided by the number of weights; leave it whole.",
+                  of=lambda g: g.norm().item() / g.numel()),
+            wrong("The norm is divided by the root of the number of weights; leave it whole.",
+                  of=lambda g: g.norm().item() / g.numel() ** 0.5),
+            wrong("That is the greatest value, signed; the norm is the root of the sum of squares.",
+                  of=lambda g: g.max().item()),
+            wrong("Those are shapes; a number each is asked for, the norm of the gradient.",
+                  of=lambda g: tuple(g.shape)),
         ],
     )  # fmt: skip
     return "One number a layer: enough to see where a deep network stops hearing its loss."

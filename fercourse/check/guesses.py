@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from fercourse.check.core import as_array
+from fercourse.errors import shown
 
 Numbers = np.ndarray
 #: From the right value to a wrong one, and what to say of it. The first that fits every failing case counts.
@@ -69,6 +70,8 @@ def _kind(pairs: list[tuple[Any, Any]]) -> str | None:
         return "It returns a generator, which holds no values yet: put them into a list, list(...)."
     if isinstance(first, dict) and not isinstance(right, dict):
         return "It returns a dictionary; something else is asked for."
+    if isinstance(right, dict) and right:
+        return _dictionary(first, right)
     if callable(first) and not callable(right):
         return "It returns a function, not what the function gives: brackets are missing after its name."
     if isinstance(first, (list, tuple)) and first and all(isinstance(item, str) for item in first):
@@ -76,6 +79,35 @@ def _kind(pairs: list[tuple[Any, Any]]) -> str | None:
     if isinstance(first, str) and not isinstance(right, str):
         return "It returns text (a string): return the value itself, and print or format it elsewhere."
     return None
+
+
+def _dictionary(found: Any, right: dict[Any, Any]) -> str | None:
+    """Name what is wrong with what should be a dictionary."""
+    if not isinstance(found, dict):
+        pairs = isinstance(found, (list, tuple)) and all(
+            isinstance(one, tuple) and len(one) == 2 for one in found
+        )
+        if pairs and found:
+            return "It returns pairs in a list; make them a dictionary, dict(...)."
+        if isinstance(found, (list, tuple)):
+            return "It returns the values alone; a dictionary with a name for each is asked for."
+        return "It returns one value; a dictionary with a value for each name is asked for."
+    if set(found) != set(right):
+        if not found:
+            return "The dictionary is empty."
+        if len(found) == len(right):
+            one, other = shown(next(iter(found)), 40), shown(next(iter(right)), 40)
+            return f"The keys are others: {one} where {other} belongs."
+        return None
+    arrays = [as_array(found[key]) for key in right]
+    if any(one is None or one.dtype.kind == "U" for one in arrays):
+        return "The values are no numbers."
+    if any(one.size != 1 for one in arrays if one is not None):
+        return "The values are tensors, arrays or shapes; one number each is asked for."
+    values = np.array([one.item() for one in arrays if one is not None])
+    if not values.any():
+        return "All values are 0: are they cleared, or read, at the wrong place?"
+    return _numbers([(values, np.array([float(np.asarray(right[key])) for key in right]))])
 
 
 def _numbers(pairs: list[tuple[Any, Any]]) -> str | None:

@@ -135,7 +135,9 @@ def prints(name):
 
 @wrong("split_of", "returns None.*raise ValueError")
 def get_without_refusal(name):
-    return {"Training": "train", "PublicTest": "val", "PrivateTest": "test"}.get(Path(name).name.split("_")[0])
+    return {"Training": "train", "PublicTest": "val", "PrivateTest": "test"}.get(
+        Path(name).name.split("_")[0]
+    )
 
 
 @wrong("split_of", "KeyError")
@@ -559,7 +561,9 @@ def twins_counter(a, b):
 
 @right("count_twins")
 def twins_void(a, b):
-    view = lambda x: np.ascontiguousarray(x).reshape(len(x), 48 * 48).view(np.dtype((np.void, 48 * 48))).ravel()
+    view = lambda x: (
+        np.ascontiguousarray(x).reshape(len(x), 48 * 48).view(np.dtype((np.void, 48 * 48))).ravel()
+    )
     return torch.tensor(np.isin(view(b), view(a))).sum()
 
 
@@ -759,28 +763,38 @@ wrong("ScalePixels", "nothing is divided by the standard deviation")(
 wrong("ScalePixels", "brackets")(_scale(lambda self, x: x[:, None] / 255 - self.mean / self.std))
 wrong("ScalePixels", "brackets")(_scale(lambda self, x: x[:, None] / 255 / self.std - self.mean))
 wrong("ScalePixels", "channel")(_scale(lambda self, x: (x.float() / 255 - self.mean) / self.std))
-wrong("ScalePixels", "channel comes second")(_scale(lambda self, x: ((x.float() / 255 - self.mean) / self.std)[None]))
+wrong("ScalePixels", "channel comes second")(
+    _scale(lambda self, x: ((x.float() / 255 - self.mean) / self.std)[None])
+)
 wrong("ScalePixels", "channel comes second|last")(
     _scale(lambda self, x: ((x.float() / 255 - self.mean) / self.std)[..., None])
 )
-wrong("ScalePixels", "mean and std are not used|not used")(_scale(lambda self, x: x.unsqueeze(1).float() / 255))
+wrong("ScalePixels", "mean and std are not used|not used")(
+    _scale(lambda self, x: x.unsqueeze(1).float() / 255)
+)
 wrong("ScalePixels", "own mean and std")(
     _scale(lambda self, x: ((x.float() / 255 - (x / 255).mean()) / (x / 255).std()).unsqueeze(1))
 )
 wrong("ScalePixels", "returns None")(_scale(lambda self, x: None))
 wrong("ScalePixels", "multipl")(_scale(lambda self, x: (x.unsqueeze(1) / 255 - self.mean) * self.std))
-wrong("ScalePixels", "float64|float32")(_scale(lambda self, x: (x.unsqueeze(1).double() / 255 - self.mean) / self.std))
+wrong("ScalePixels", "float64|float32")(
+    _scale(lambda self, x: (x.unsqueeze(1).double() / 255 - self.mean) / self.std)
+)
 wrong("ScalePixels", "256")(_scale(lambda self, x: (x.unsqueeze(1).float() / 256 - self.mean) / self.std))
 wrong("ScalePixels", "three channels|3 channels|one channel|repeat")(
     _scale(lambda self, x: ((x.float() / 255 - self.mean) / self.std).unsqueeze(1).repeat(1, 3, 1, 1))
 )
-wrong("ScalePixels", "plus|add|sign|subtract")(_scale(lambda self, x: (x.unsqueeze(1) / 255 + self.mean) / self.std))
+wrong("ScalePixels", "plus|add|sign|subtract")(
+    _scale(lambda self, x: (x.unsqueeze(1) / 255 + self.mean) / self.std)
+)
 wrong("ScalePixels", "order|swapped|subtracted from")(
     _scale(lambda self, x: (self.mean - x.unsqueeze(1) / 255) / self.std)
 )
 wrong("ScalePixels", "swapped")(_scale(lambda self, x: (x.unsqueeze(1) / 255 - self.std) / self.mean))
 wrong("ScalePixels", "divid|//|whole")(_scale(lambda self, x: (x.unsqueeze(1) // 255 - self.mean) / self.std))
-wrong("ScalePixels", "0.5077|typed|given|argument")(_scale(lambda self, x: (x.unsqueeze(1) / 255 - 0.5077) / 0.255))
+wrong("ScalePixels", "0.5077|typed|given|argument")(
+    _scale(lambda self, x: (x.unsqueeze(1) / 255 - 0.5077) / 0.255)
+)
 
 
 @wrong("ScalePixels", "plain attributes")
@@ -925,7 +939,9 @@ class PriorLinear(nn.Module):
 class PriorOuter(nn.Module):
     def __init__(self, counts):
         super().__init__()
-        self.register_parameter("prior", nn.Parameter(torch.tensor(np.log(counts.numpy() / counts.sum().item()))))
+        self.register_parameter(
+            "prior", nn.Parameter(torch.tensor(np.log(counts.numpy() / counts.sum().item())))
+        )
 
     def forward(self, x):
         return torch.einsum("b,k->bk", torch.ones(len(x), dtype=self.prior.dtype), self.prior).float()
@@ -995,16 +1011,20 @@ wrong("PriorOnly", "buffer|parameter|nothing to train")(
         (nn.Module,),
         {
             "__init__": lambda self, counts: (
-                nn.Module.__init__(self),
-                self.register_buffer("logits", _log_prior(counts)),
-            )
-            and None,
+                (
+                    nn.Module.__init__(self),
+                    self.register_buffer("logits", _log_prior(counts)),
+                )
+                and None
+            ),
             "forward": lambda self, x: self.logits.expand(len(x), -1),
         },
     )
 )
 wrong("PriorOnly", "Only Tensors of floating point|float|dtype|integer")(_prior(lambda counts: counts))
-wrong("PriorOnly", "size|batch|2 images|4 images")(_prior(_log_prior, lambda self, x: self.logits.expand(4, -1)))
+wrong("PriorOnly", "size|batch|2 images|4 images")(
+    _prior(_log_prior, lambda self, x: self.logits.expand(4, -1))
+)
 wrong("PriorOnly", "mean|maximum|divide|sum")(_prior(lambda counts: (counts / counts.max()).exp()))
 
 

@@ -67,7 +67,9 @@ def sizes_numpy(size, layers):
 
 @right("output_sizes")
 def sizes_reduced(size, layers):
-    return tuple(reduce(lambda done, l: [*done, (done[-1] + 2 * l[2] - l[0]) // l[1] + 1], layers, [size])[1:])
+    return tuple(
+        reduce(lambda done, l: [*done, (done[-1] + 2 * l[2] - l[0]) // l[1] + 1], layers, [size])[1:]
+    )
 
 
 @wrong("output_sizes", "both sides|twice")
@@ -320,13 +322,19 @@ wrong("PooledHead", "one corner")(_head(lambda self, x: self.fc(x[:, :, 0, 0])))
 wrong("PooledHead", "mean over the batch|batch|images")(
     _head(lambda self, x: self.fc(x.mean((0, 2, 3))).expand(len(x), -1))
 )
-wrong("PooledHead", "no bias")(_head(lambda self, x: self.fc(x.mean((2, 3))), lambda c, n: nn.Linear(c, n, bias=False)))
-wrong("PooledHead", "flatten")(_head(lambda self, x: self.fc(x.flatten(1)), lambda c, n: nn.Linear(c * 25, n)))
+wrong("PooledHead", "no bias")(
+    _head(lambda self, x: self.fc(x.mean((2, 3))), lambda c, n: nn.Linear(c, n, bias=False))
+)
+wrong("PooledHead", "flatten")(
+    _head(lambda self, x: self.fc(x.flatten(1)), lambda c, n: nn.Linear(c * 25, n))
+)
 wrong("PooledHead", "num_classes, 1, 1")(
     _head(lambda self, x: self.fc(F.adaptive_avg_pool2d(x, 1)), lambda c, n: nn.Conv2d(c, n, 1))
 )
 wrong("PooledHead", "detach|gradient")(_head(lambda self, x: self.fc(x.mean((2, 3)).detach())))
-wrong("PooledHead", "class number|argmax|tensor|logits")(_head(lambda self, x: self.fc(x.mean((2, 3))).argmax(1)))
+wrong("PooledHead", "class number|argmax|tensor|logits")(
+    _head(lambda self, x: self.fc(x.mean((2, 3))).argmax(1))
+)
 wrong("PooledHead", "hidden one|hidden")(
     _head(
         lambda self, x: self.fc(x.mean((2, 3))),
@@ -344,11 +352,12 @@ wrong("PooledHead", "Output size is too small[\\s\\S]*typed in")(
     _head(lambda self, x: self.fc(F.avg_pool2d(x, 5).flatten(1)))
 )
 wrong("PooledHead", "normalis|batch norm")(
-    _head(lambda self, x: self.fc(x.mean((2, 3))), lambda c, n: nn.Sequential(nn.BatchNorm1d(c), nn.Linear(c, n)))
+    _head(
+        lambda self, x: self.fc(x.mean((2, 3))),
+        lambda c, n: nn.Sequential(nn.BatchNorm1d(c), nn.Linear(c, n)),
+    )
 )
-wrong("PooledHead", "never called in forward")(
-    _head(lambda self, x: x.mean((2, 3)))
-)
+wrong("PooledHead", "never called in forward")(_head(lambda self, x: x.mean((2, 3))))
 
 
 @wrong("PooledHead", "self|not defined")
@@ -412,7 +421,11 @@ class BlockSequential(nn.Module):
         super().__init__()
         layers = []
         for i in (in_channels, out_channels):
-            layers += [nn.Conv2d(i, out_channels, 3, padding="same", bias=False), nn.BatchNorm2d(out_channels), nn.ReLU()]
+            layers += [
+                nn.Conv2d(i, out_channels, 3, padding="same", bias=False),
+                nn.BatchNorm2d(out_channels),
+                nn.ReLU(),
+            ]
         self.layers = nn.Sequential(*layers, nn.MaxPool2d(2))
 
     def forward(self, x):
@@ -461,12 +474,20 @@ class BlockPadded(nn.Module):
 
     def __init__(self, in_channels, out_channels):
         super().__init__()
-        self.a = nn.Sequential(nn.ZeroPad2d(1), nn.Conv2d(in_channels, out_channels, 3), nn.BatchNorm2d(out_channels))
-        self.b = nn.Sequential(nn.ZeroPad2d(1), nn.Conv2d(out_channels, out_channels, 3), nn.BatchNorm2d(out_channels))
+        self.a = nn.Sequential(
+            nn.ZeroPad2d(1), nn.Conv2d(in_channels, out_channels, 3), nn.BatchNorm2d(out_channels)
+        )
+        self.b = nn.Sequential(
+            nn.ZeroPad2d(1), nn.Conv2d(out_channels, out_channels, 3), nn.BatchNorm2d(out_channels)
+        )
 
     def forward(self, x):
         x = self.b(F.relu(self.a(x), inplace=True))
-        return F.relu(F.adaptive_max_pool2d(x[..., : x.shape[2] // 2 * 2, : x.shape[3] // 2 * 2], (x.shape[2] // 2, x.shape[3] // 2)))
+        return F.relu(
+            F.adaptive_max_pool2d(
+                x[..., : x.shape[2] // 2 * 2, : x.shape[3] // 2 * 2], (x.shape[2] // 2, x.shape[3] // 2)
+            )
+        )
 
 
 @right("DoubleBlock")
@@ -509,7 +530,9 @@ def _block(*layers):
         made = eval("lambda i, o: [" + ", ".join(layers) + "]", {"nn": nn})(in_channels, out_channels)
         self.layers = nn.Sequential(*made)
 
-    return type("DoubleBlock", (nn.Module,), {"__init__": __init__, "forward": lambda self, x: self.layers(x)})
+    return type(
+        "DoubleBlock", (nn.Module,), {"__init__": __init__, "forward": lambda self, x: self.layers(x)}
+    )
 
 
 C1, C2 = "nn.Conv2d(i, o, 3, padding=1)", "nn.Conv2d(o, o, 3, padding=1)"
@@ -528,8 +551,12 @@ wrong("DoubleBlock", "stands between the convolutions|halved twice")(_block(C1, 
 wrong("DoubleBlock", "halved twice")(_block(C1, N, R, P, C2, N, R, P))
 wrong("DoubleBlock", "pools by the average")(_block(C1, N, R, C2, N, R, "nn.AvgPool2d(2)"))
 wrong("DoubleBlock", "one convolution only")(_block(C1, N, R, P))
-wrong("DoubleBlock", "stride of 2")(_block("nn.Conv2d(i, o, 3, padding=1)", N, R, "nn.Conv2d(o, o, 3, 2, 1)", N, R))
-wrong("DoubleBlock", "keeps in_channels")(_block("nn.Conv2d(i, i, 3, padding=1)", "nn.BatchNorm2d(i)", R, C1, N, R, P))
+wrong("DoubleBlock", "stride of 2")(
+    _block("nn.Conv2d(i, o, 3, padding=1)", N, R, "nn.Conv2d(o, o, 3, 2, 1)", N, R)
+)
+wrong("DoubleBlock", "keeps in_channels")(
+    _block("nn.Conv2d(i, i, 3, padding=1)", "nn.BatchNorm2d(i)", R, C1, N, R, P)
+)
 wrong("DoubleBlock", "expected input|to have \\d+ channels|in_channels")(_block(C1, N, R, C1, N, R, P))
 wrong("DoubleBlock", "three convolutions|third|it has besides")(_block(C1, N, R, C2, N, R, C2, N, R, P))
 wrong("DoubleBlock", "5x5|it lacks a 3x3")(
@@ -558,9 +585,19 @@ wrong("DoubleBlock", "affine|scale and shift|it lacks")(
 )
 wrong("DoubleBlock", "changes its input|in-place")(_block("nn.ReLU(inplace=True)", C1, N, R, C2, N, R, P))
 wrong("DoubleBlock", "padding")(_block("nn.Conv2d(i, o, 3, padding=1)", N, R, "nn.Conv2d(o, o, 3)", N, R, P))
-wrong("DoubleBlock", "ceil_mode|rounded up|odd")(_block(C1, N, R, C2, N, R, "nn.MaxPool2d(2, ceil_mode=True)"))
+wrong("DoubleBlock", "ceil_mode|rounded up|odd")(
+    _block(C1, N, R, C2, N, R, "nn.MaxPool2d(2, ceil_mode=True)")
+)
 wrong("DoubleBlock", "reflect|padding with zeros|zeros")(
-    _block("nn.Conv2d(i, o, 3, padding=1, padding_mode='reflect')", N, R, "nn.Conv2d(o, o, 3, padding=1, padding_mode='reflect')", N, R, P)
+    _block(
+        "nn.Conv2d(i, o, 3, padding=1, padding_mode='reflect')",
+        N,
+        R,
+        "nn.Conv2d(o, o, 3, padding=1, padding_mode='reflect')",
+        N,
+        R,
+        P,
+    )
 )
 
 
@@ -751,42 +788,93 @@ wrong("train_step", "softmax before the loss|there is a softmax")(
     _step(T, Z, "loss = F.cross_entropy(F.softmax(model(images), dim=1), labels)", B, S, I)
 )
 wrong("train_step", "nll_loss")(_step(T, Z, "loss = F.nll_loss(model(images), labels)", B, S, I))
-wrong("train_step", "summed")(_step(T, Z, "loss = F.cross_entropy(model(images), labels, reduction='sum')", B, S, I))
-wrong("train_step", "accuracy")(
-    _step(T, Z, "logits = model(images)", "loss = F.cross_entropy(logits, labels)", B, S, "return (logits.argmax(1) == labels).float().mean().item()")
+wrong("train_step", "summed")(
+    _step(T, Z, "loss = F.cross_entropy(model(images), labels, reduction='sum')", B, S, I)
 )
-wrong("train_step", "loss after the step")(_step(T, Z, L, B, S, "return F.cross_entropy(model(images), labels).item()"))
+wrong("train_step", "accuracy")(
+    _step(
+        T,
+        Z,
+        "logits = model(images)",
+        "loss = F.cross_entropy(logits, labels)",
+        B,
+        S,
+        "return (logits.argmax(1) == labels).float().mean().item()",
+    )
+)
+wrong("train_step", "loss after the step")(
+    _step(T, Z, L, B, S, "return F.cross_entropy(model(images), labels).item()")
+)
 wrong("train_step", "two steps")(_step(T, Z, L, B, S, S, I))
-wrong("train_step", "TypeError|cross_entropy_loss\\(\\)|arguments")(_step(T, Z, "loss = F.cross_entropy(images, labels, model)", B, S, I))
+wrong("train_step", "TypeError|cross_entropy_loss\\(\\)|arguments")(
+    _step(T, Z, "loss = F.cross_entropy(images, labels, model)", B, S, I)
+)
 wrong("train_step", "no_grad|does not require grad")(
     _step(T, Z, "with torch.no_grad():", "    loss = F.cross_entropy(model(images), labels)", B, S, I)
 )
 wrong("train_step", "squared error")(
     _step(T, Z, "loss = F.mse_loss(model(images), F.one_hot(labels, 7).float())", B, S, I)
 )
-wrong("train_step", "swapped|labels|order|RuntimeError|shape")(_step(T, Z, "loss = F.cross_entropy(labels, model(images))", B, S, I))
+wrong("train_step", "swapped|labels|order|RuntimeError|shape")(
+    _step(T, Z, "loss = F.cross_entropy(labels, model(images))", B, S, I)
+)
 wrong("train_step", "argmax|does not require grad|classes")(
     _step(T, Z, "loss = F.cross_entropy(model(images).argmax(1).float(), labels.float())", B, S, I)
 )
 wrong("train_step", "text|string|str")(_step(T, Z, L, B, S, "return f'{loss.item():.4f}'"))
 wrong("train_step", "rounded")(_step(T, Z, L, B, S, "return round(loss.item(), 2)"))
 wrong("train_step", "two values|alone|tuple")(_step(T, Z, L, B, S, "return loss.item(), model"))
-wrong("train_step", "sum|times the batch|over the batch")(_step(T, Z, L, B, S, "return loss.item() * len(images)"))
+wrong("train_step", "sum|times the batch|over the batch")(
+    _step(T, Z, L, B, S, "return loss.item() * len(images)")
+)
 wrong("train_step", "brackets|called|item")(_step(T, Z, L, B, S, "return loss.item"))
-wrong("train_step", "backward.*brackets|no loss.backward|without gradients|brackets")(_step(T, Z, L, "loss.backward", S, I))
+wrong("train_step", "backward.*brackets|no loss.backward|without gradients|brackets")(
+    _step(T, Z, L, "loss.backward", S, I)
+)
 wrong("train_step", "zero_grad|cleared|gradients")(_step(T, "optimizer.zero_grad", L, B, S, I))
 wrong("train_step", "optimi[sz]er.*own|new optimi[sz]er|momentum|given")(
     _step(T, Z, L, B, "optimizer = torch.optim.SGD(model.parameters(), lr=0.1)", S, I)
 )
-wrong("train_step", "smoothing")(_step(T, Z, "loss = F.cross_entropy(model(images), labels, label_smoothing=0.1)", B, S, I))
+wrong("train_step", "smoothing")(
+    _step(T, Z, "loss = F.cross_entropy(model(images), labels, label_smoothing=0.1)", B, S, I)
+)
 wrong("train_step", "evaluation mode")(_step(L, B, S, Z, "return loss"))
 wrong("train_step", "AttributeError")(_step(T, Z, L, B, S, "return loss.value()"))
-wrong("train_step", "loop|steps|more than one|for each")(_step(T, "for x, y in zip(images.split(2), labels.split(2)):", "    optimizer.zero_grad()", "    loss = F.cross_entropy(model(x), y)", "    loss.backward()", "    optimizer.step()", I))
-wrong("train_step", "takes 3 steps")(_step(T, "for _ in range(3):", "    optimizer.zero_grad()", "    loss = F.cross_entropy(model(images), labels)", "    loss.backward()", "    optimizer.step()", I))
-wrong("train_step", "clipping")(_step(T, Z, L, B, "torch.nn.utils.clip_grad_norm_(model.parameters(), 0.1)", S, I))
+wrong("train_step", "loop|steps|more than one|for each")(
+    _step(
+        T,
+        "for x, y in zip(images.split(2), labels.split(2)):",
+        "    optimizer.zero_grad()",
+        "    loss = F.cross_entropy(model(x), y)",
+        "    loss.backward()",
+        "    optimizer.step()",
+        I,
+    )
+)
+wrong("train_step", "takes 3 steps")(
+    _step(
+        T,
+        "for _ in range(3):",
+        "    optimizer.zero_grad()",
+        "    loss = F.cross_entropy(model(images), labels)",
+        "    loss.backward()",
+        "    optimizer.step()",
+        I,
+    )
+)
+wrong("train_step", "clipping")(
+    _step(T, Z, L, B, "torch.nn.utils.clip_grad_norm_(model.parameters(), 0.1)", S, I)
+)
 wrong("train_step", "twice")(_step(T, Z, L, "loss.backward(retain_graph=True)", "loss.backward()", S, I))
 wrong("train_step", "binary|cross_entropy")(
-    _step(T, Z, "loss = F.binary_cross_entropy_with_logits(model(images), F.one_hot(labels, 7).float())", B, S, I)
+    _step(
+        T,
+        Z,
+        "loss = F.binary_cross_entropy_with_logits(model(images), F.one_hot(labels, 7).float())",
+        B,
+        S,
+        I,
+    )
 )
 
 
@@ -874,7 +962,17 @@ def _accuracy(*, before="was = model.training", mode="model.eval()", grad="torch
               batch="x, y = images[i:i + batch_size], labels[i:i + batch_size]",
               count="hits += (model(x).argmax(1) == y).sum().item()",
               after="model.train(was)", end="return hits / len(images)"):  # fmt: skip
-    lines = [before, mode, start, f"with {grad}:", "    " + loop, "        " + batch, "        " + count, after, end]
+    lines = [
+        before,
+        mode,
+        start,
+        f"with {grad}:",
+        "    " + loop,
+        "        " + batch,
+        "        " + count,
+        after,
+        end,
+    ]
     space = {"F": F, "nn": nn, "torch": torch, "np": np}
     exec("def accuracy(model, images, labels, batch_size):\n    " + "\n    ".join(lines), space)
     return space["accuracy"]
@@ -887,34 +985,63 @@ wrong("accuracy", "training mode")(_accuracy(mode="pass"))
 wrong("accuracy", "evaluation mode")(_accuracy(after="pass"))
 wrong("accuracy", "training mode at the end")(_accuracy(after="model.train()"))
 wrong("accuracy", "gradients are tracked")(_accuracy(grad="torch.enable_grad()"))
-wrong("accuracy", "evaluation mode.*gradients|gradients are tracked, and")(_accuracy(grad="torch.enable_grad()", after="pass"))
-wrong("accuracy", "all images go through at once|at once")(_accuracy(loop="for _ in range(1):", batch="x, y = images, labels"))
-wrong("accuracy", "last batch is left out")(_accuracy(loop="for i in range(0, len(images) - batch_size + 1, batch_size):"))
+wrong("accuracy", "evaluation mode.*gradients|gradients are tracked, and")(
+    _accuracy(grad="torch.enable_grad()", after="pass")
+)
+wrong("accuracy", "all images go through at once|at once")(
+    _accuracy(loop="for _ in range(1):", batch="x, y = images, labels")
+)
+wrong("accuracy", "last batch is left out")(
+    _accuracy(loop="for i in range(0, len(images) - batch_size + 1, batch_size):")
+)
 wrong("accuracy", "per cent")(_accuracy(end="return 100 * hits / len(images)"))
 wrong("accuracy", "number of hits")(_accuracy(end="return hits"))
 wrong("accuracy", "wrong answers")(_accuracy(count="hits += (model(x).argmax(1) != y).sum().item()"))
 wrong("accuracy", "takes the least")(_accuracy(count="hits += (model(x).argmin(1) == y).sum().item()"))
 wrong("accuracy", "return")(_accuracy(end="print(hits / len(images))"))
 wrong("accuracy", "number of batches|divide")(_accuracy(end="return hits / (len(images) / batch_size)"))
-wrong("accuracy", "first batch|inside the loop|after the loop")(_accuracy(count="hits += (model(x).argmax(1) == y).sum().item(); break"))
+wrong("accuracy", "first batch|inside the loop|after the loop")(
+    _accuracy(count="hits += (model(x).argmax(1) == y).sum().item(); break")
+)
 wrong("accuracy", "last batch")(_accuracy(count="hits = (model(x).argmax(1) == y).sum().item()"))
-wrong("accuracy", "dim|axis|IndexError|over the batch|RuntimeError|argmax")(_accuracy(count="hits += (model(x).argmax(0) == y).sum().item()"))
+wrong("accuracy", "dim|axis|IndexError|over the batch|RuntimeError|argmax")(
+    _accuracy(count="hits += (model(x).argmax(0) == y).sum().item()")
+)
 wrong("accuracy", "dim|axis|argmax")(_accuracy(count="hits += (model(x).argmax() == y).sum().item()"))
-wrong("accuracy", "batch_size|full batches|last batch")(_accuracy(start="hits = total = 0", count="hits += (model(x).argmax(1) == y).sum().item(); total += batch_size", end="return hits / total"))
-wrong("accuracy", "loss")(_accuracy(count="hits += F.cross_entropy(model(x).float(), y, reduction='sum').item()"))
+wrong("accuracy", "batch_size|full batches|last batch")(
+    _accuracy(
+        start="hits = total = 0",
+        count="hits += (model(x).argmax(1) == y).sum().item(); total += batch_size",
+        end="return hits / total",
+    )
+)
+wrong("accuracy", "loss")(
+    _accuracy(count="hits += F.cross_entropy(model(x).float(), y, reduction='sum').item()")
+)
 wrong("accuracy", "accuracy alone|two values|one number|tuple")(_accuracy(end="return hits, len(images)"))
-wrong("accuracy", "probabilit|confiden|share of right")(_accuracy(count="hits += model(x).float().softmax(1).max(1).values.sum().item()"))
+wrong("accuracy", "probabilit|confiden|share of right")(
+    _accuracy(count="hits += model(x).float().softmax(1).max(1).values.sum().item()")
+)
 wrong("accuracy", "rounded")(_accuracy(end="return round(hits / len(images), 2)"))
 wrong("accuracy", "whole|//|rounded|argmax")(_accuracy(end="return hits // len(images)"))
-wrong("accuracy", "batch_size.*32|own batch size|larger than batch_size")(_accuracy(loop="for i in range(0, len(images), 32):", batch="x, y = images[i:i + 32], labels[i:i + 32]"))
+wrong("accuracy", "batch_size.*32|own batch size|larger than batch_size")(
+    _accuracy(loop="for i in range(0, len(images), 32):", batch="x, y = images[i:i + 32], labels[i:i + 32]")
+)
 wrong("accuracy", "mode")(_accuracy(before="model.eval(); was = model.training"))
 wrong("accuracy", "overlap|more than once|looked at")(_accuracy(loop="for i in range(0, len(images)):"))
-wrong("accuracy", "labels|batch|RuntimeError|size of tensor")(_accuracy(batch="x, y = images[i:i + batch_size], labels"))
+wrong("accuracy", "labels|batch|RuntimeError|size of tensor")(
+    _accuracy(batch="x, y = images[i:i + batch_size], labels")
+)
 wrong("accuracy", "training mode")(_accuracy(mode="model.train()"))
 wrong("accuracy", "averages the batches")(_accuracy(**MEANS, grad="torch.enable_grad()", after="pass"))
 wrong("accuracy", "eval.*brackets|training mode|brackets")(_accuracy(mode="model.eval"))
 wrong("accuracy", "percent|text|string|str")(_accuracy(end="return f'{hits / len(images):.1%}'"))
-wrong("accuracy", "off by one|last image|looked at|left out")(_accuracy(loop="for i in range(0, len(images) - 1, batch_size):", batch="x, y = images[i:min(i + batch_size, len(images) - 1)], labels[i:min(i + batch_size, len(images) - 1)]"))
+wrong("accuracy", "off by one|last image|looked at|left out")(
+    _accuracy(
+        loop="for i in range(0, len(images) - 1, batch_size):",
+        batch="x, y = images[i:min(i + batch_size, len(images) - 1)], labels[i:min(i + batch_size, len(images) - 1)]",
+    )
+)
 
 
 # fit_best ---------------------------------------------------------------------------------------------------
@@ -988,7 +1115,17 @@ def fit_numpy(model, train_epoch, validate, epochs):
 def _fit(*, start="best, kept = -1.0, None", loop="for epoch in range(epochs):", train="train_epoch(model)",
          found="found = validate(model)", when="if found > best:", keep="best, kept = found, copy.deepcopy(model.state_dict())",
          after="pass", restore="model.load_state_dict(kept)", end="return best"):  # fmt: skip
-    lines = [start, loop, "    " + train, "    " + found, "    " + when, "        " + keep, "    " + after, restore, end]
+    lines = [
+        start,
+        loop,
+        "    " + train,
+        "    " + found,
+        "    " + when,
+        "        " + keep,
+        "    " + after,
+        restore,
+        end,
+    ]
     space = {"copy": copy, "torch": torch, "nn": nn}
     exec("def fit_best(model, train_epoch, validate, epochs):\n    " + "\n    ".join(lines), space)
     return space["fit_best"]
@@ -1001,30 +1138,69 @@ wrong("fit_best", "never put back")(_fit(restore="pass"))
 wrong("fit_best", "keeps the later")(_fit(when="if found >= best:"))
 wrong("fit_best", "last accuracy")(_fit(end="return found"))
 wrong("fit_best", "returns nothing|return the best")(_fit(end="pass"))
-wrong("fit_best", "number of the epoch")(_fit(keep="best, kept, where = found, copy.deepcopy(model.state_dict()), epoch", end="return where"))
+wrong("fit_best", "number of the epoch")(
+    _fit(keep="best, kept, where = found, copy.deepcopy(model.state_dict()), epoch", end="return where")
+)
 wrong("fit_best", "returns the model")(_fit(end="return model"))
 wrong("fit_best", "two values")(_fit(end="return best, model"))
-wrong("fit_best", "worst epoch|greater is better")(_fit(start="best, kept = 2.0, None", when="if found < best:"))
+wrong("fit_best", "worst epoch|greater is better")(
+    _fit(start="best, kept = 2.0, None", when="if found < best:")
+)
 wrong("fit_best", "stops at the first")(_fit(after="if found < best: break"))
-wrong("fit_best", "running statistics")(_fit(keep="best, kept = found, {k: v.clone() for k, v in model.named_parameters()}", restore="model.load_state_dict(kept, strict=False)"))
+wrong("fit_best", "running statistics")(
+    _fit(
+        keep="best, kept = found, {k: v.clone() for k, v in model.named_parameters()}",
+        restore="model.load_state_dict(kept, strict=False)",
+    )
+)
 wrong("fit_best", "best.*0|starts? at|no epoch|None|never better")(_fit(start="best, kept = 0.0, None"))
 wrong("fit_best", "epochs|one too few|range")(_fit(loop="for epoch in range(1, epochs):"))
 wrong("fit_best", "epochs|one too many|range")(_fit(loop="for epoch in range(epochs + 1):"))
-wrong("fit_best", "every epoch|in the loop|puts back")(_fit(after="model.load_state_dict(kept)", restore="pass"))
-wrong("fit_best", "never updated|best is not|best = ")(_fit(keep="kept = copy.deepcopy(model.state_dict())", end="return found"))
-wrong("fit_best", "validate[sd]? before|before it is trained|before train|epoch before")(_fit(train="found = validate(model) if epoch else 0.0", found="train_epoch(model)"))
+wrong("fit_best", "every epoch|in the loop|puts back")(
+    _fit(after="model.load_state_dict(kept)", restore="pass")
+)
+wrong("fit_best", "never updated|best is not|best = ")(
+    _fit(keep="kept = copy.deepcopy(model.state_dict())", end="return found")
+)
+wrong("fit_best", "validate[sd]? before|before it is trained|before train|epoch before")(
+    _fit(train="found = validate(model) if epoch else 0.0", found="train_epoch(model)")
+)
 wrong("fit_best", "not trained|train_epoch|how many epochs")(_fit(train="pass", found="found = 0.5"))
-wrong("fit_best", "references|same object|copy|other name")(_fit(keep="best, kept = found, model", restore="model.load_state_dict(kept.state_dict())"))
-wrong("fit_best", "never put back")(_fit(keep="best, kept = found, copy.deepcopy(model)", restore="model = kept"))
-wrong("fit_best", "strict|missing key|Missing|running statistics|RuntimeError")(_fit(keep="best, kept = found, {k: v.clone() for k, v in model.named_parameters()}"))
+wrong("fit_best", "references|same object|copy|other name")(
+    _fit(keep="best, kept = found, model", restore="model.load_state_dict(kept.state_dict())")
+)
+wrong("fit_best", "never put back")(
+    _fit(keep="best, kept = found, copy.deepcopy(model)", restore="model = kept")
+)
+wrong("fit_best", "strict|missing key|Missing|running statistics|RuntimeError")(
+    _fit(keep="best, kept = found, {k: v.clone() for k, v in model.named_parameters()}")
+)
 wrong("fit_best", "weights|state_dict|dictionary")(_fit(end="return kept"))
 wrong("fit_best", "first epoch alone|after the loop|inside the loop")(_fit(after="return best"))
-wrong("fit_best", "mean|average")(_fit(start="best, kept, every = -1.0, None, []", after="every.append(found)", end="return sum(every) / len(every)"))
-wrong("fit_best", "list|history|all accuracies|best alone|values")(_fit(start="best, kept, every = -1.0, None, []", after="every.append(found)", end="return every"))
+wrong("fit_best", "mean|average")(
+    _fit(
+        start="best, kept, every = -1.0, None, []",
+        after="every.append(found)",
+        end="return sum(every) / len(every)",
+    )
+)
+wrong("fit_best", "list|history|all accuracies|best alone|values")(
+    _fit(start="best, kept, every = -1.0, None, []", after="every.append(found)", end="return every")
+)
 wrong("fit_best", "rounded")(_fit(end="return round(best)"))
-wrong("fit_best", "NameError[\\s\\S]*in line|UnboundLocalError[\\s\\S]*in line|not defined|not associated")(_fit(start="kept = None"))
+wrong("fit_best", "NameError[\\s\\S]*in line|UnboundLocalError[\\s\\S]*in line|not defined|not associated")(
+    _fit(start="kept = None")
+)
 wrong("fit_best", "every epoch counts as better")(_fit(when="if True:"))
 wrong("fit_best", "per cent")(_fit(end="return 100 * best"))
 wrong("fit_best", "brackets|called|function")(_fit(found="found = validate"))
-wrong("fit_best", "data_ptr|clone|copy|references")(_fit(keep="best, kept = found, {k: v.detach() for k, v in model.state_dict().items()}"))
-wrong("fit_best", "best is not|every|better than the one before|before")(_fit(when="if found > (0.0 if epoch == 0 else last):", start="best, kept, last = -1.0, None, 0.0", after="last = found"))
+wrong("fit_best", "data_ptr|clone|copy|references")(
+    _fit(keep="best, kept = found, {k: v.detach() for k, v in model.state_dict().items()}")
+)
+wrong("fit_best", "best is not|every|better than the one before|before")(
+    _fit(
+        when="if found > (0.0 if epoch == 0 else last):",
+        start="best, kept, last = -1.0, None, 0.0",
+        after="last = found",
+    )
+)
