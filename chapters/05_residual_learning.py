@@ -105,7 +105,7 @@ class Deep(nn.Module):
 # %%
 few = synthetic_faces(sizes=(64, 0, 0)).train
 images = torch.from_numpy(few.images).unsqueeze(1).float()
-images = F.avg_pool2d(images / 255 - 0.5, 3) / 0.25  # 16 x 16 pixels
+images = F.avg_pool2d(images / 255 - 0.5, 4) / 0.25  # 12 x 12 pixels
 labels = torch.from_numpy(few.labels)
 
 
@@ -142,7 +142,7 @@ assert learned["16 pairs, residual"] > learned["2 pairs, residual"]
 print("Deep and plain is far behind deep and residual.")
 
 # %% [markdown]
-# With shortcuts, more layers help; without, they do harm, although the plain network has exactly as many weights and could
+# With shortcuts, more layers help; without, they do not, although the plain network has exactly as many weights and could
 # do all that the shallow one does. This is the **degradation problem**. It is not overfitting, and it is not vanishing
 # gradients in the simple sense, which batch norm prevents: the optimiser does not find its way.
 #
@@ -194,7 +194,7 @@ def draw_walk(ax, pairs, shortcut, seed=0):
     ax.set_title(f"{kind}, {2 * pairs + 1} convolutions")
 
 
-# %% mystnb={"image": {"alt": "Four curves of a logit's derivative along the way between two faces. The shallow plain network has a few steps; the plain network of 49 convolutions jumps wildly between neighbouring points, like noise; the residual network of the same depth changes in steps, much like the shallow ones."}}
+# %% mystnb={"image": {"alt": "Four curves of a logit's derivative along the way between two faces. With five convolutions, plain or residual, it drifts with a little jitter; in the plain network of 49 it jumps wildly between neighbouring points, like noise; in the residual network of 49 it drifts, with more jitter than in the shallow ones."}}
 figure, axes = plt.subplots(
     2, 2, figsize=(7.4, 4.2), sharex=True, layout="constrained"
 )

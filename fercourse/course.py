@@ -36,10 +36,10 @@ VARIABLE = "FERCOURSE_BUDGET"
 #: Set where a notebook is run for the book or compared by nbval: widgets then leave their place to pictures.
 STATIC = "FERCOURSE_STATIC"
 #: Train, val and test faces that smoke draws; the first of the preset 'standard'.
-SMOKE_SIZES = (1050, 350, 700)
+SMOKE_SIZES = (700, 210, 700)
 #: Multiply-accumulates that a smoke training may take in one pass forward over its images.
 SMOKE_MACS = 8.0e9
-SMOKE_BATCH = 8
+SMOKE_BATCH = 4
 
 BUDGETS = {
     "smoke": "drawn faces, on the processor, seconds a training",

@@ -41,7 +41,7 @@ def test_smoke_draws_its_faces_and_looks_for_no_data(monkeypatch, capsys) -> Non
     out = capsys.readouterr().out
     assert "Budget smoke" in out
     assert f"PyTorch {torch.__version__}" in out
-    assert "2,100 drawn faces" in out
+    assert "1,610 drawn faces" in out
 
 
 @pytest.mark.parametrize(("gpu", "budget"), [(False, "smoke"), (True, "quick")])
