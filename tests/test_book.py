@@ -352,6 +352,7 @@ FORMULAS = """() => ({
   silent: [...document.querySelectorAll("mjx-container")].filter((e) => !e.querySelector("mjx-assistive-mml math")).length,
   wrong: [...document.querySelectorAll("mjx-merror, [data-mjx-error]")].map((e) => e.textContent),
 })"""  # noqa: E501
+FOLLOWED = "scheme => document.documentElement.dataset.theme === scheme"
 SEEN = """() => ({
   width: document.documentElement.scrollWidth,
   theme: document.documentElement.dataset.theme,
@@ -393,6 +394,10 @@ def visit(tab: Any, address: str, axe: str, at: tuple[tuple[int, str], ...]) -> 
     for width, scheme in at:
         tab.emulate_media(color_scheme=scheme, reduced_motion="reduce")
         tab.set_viewport_size({"width": width, "height": 800})
+        for _ in range(50):  # a busy machine is slow to follow
+            if tab.evaluate(FOLLOWED, scheme):
+                break
+            tab.wait_for_timeout(100)
         tab.wait_for_timeout(150)  # course.js waits until the width has settled
         seen.at[width, scheme] = tab.evaluate(SEEN)
         # Another colour scheme changes colours only, and another width none.

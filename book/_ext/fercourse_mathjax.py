@@ -10,7 +10,9 @@ from __future__ import annotations
 
 from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
+from typing import Any
 
+from docutils import nodes
 from sphinx.application import Sphinx
 from sphinx.config import Config
 from sphinx.errors import ExtensionError
@@ -18,6 +20,7 @@ from sphinx.util.fileutil import copy_asset
 
 PACKAGE = "sphinx-mathjax-offline"
 PROGRAM = "tex-mml-chtml.js"
+FORMULAS = (nodes.math, nodes.math_block)
 PARTS = (PROGRAM, "output/chtml/fonts/woff-v2", "input/tex/extensions")
 
 
@@ -50,6 +53,21 @@ def copy_mathjax(app: Sphinx) -> None:
         copy_asset(str(source / part), str(place))
 
 
+def only_with_formulas(
+    app: Sphinx, page: str, template: str, context: dict[str, Any], doctree: nodes.document | None
+) -> None:
+    """Leave MathJax out of pages without a formula; Sphinx takes it along from one page to the next."""
+    if doctree is not None and any(doctree.findall(lambda node: isinstance(node, FORMULAS))):
+        return
+
+    def is_mathjax(asset: Any) -> bool:
+        body = getattr(asset, "attributes", {}).get("body") or ""
+        return PROGRAM in str(getattr(asset, "filename", "") or "") or "window.MathJax" in body
+
+    context["script_files"] = [asset for asset in context.get("script_files", []) if not is_mathjax(asset)]
+
+
 def setup(app: Sphinx) -> None:
     app.connect("config-inited", use_local_copy)
+    app.connect("html-page-context", only_with_formulas, priority=950)
     app.connect("builder-inited", copy_mathjax)
