@@ -1,8 +1,8 @@
 """What a notebook begins with: where it runs, how much time it may take, which faces it works on.
 
 The first cell of every chapter calls `start`, which prints all of it and returns a `Session`. The same
-notebook then runs in about half a minute on any laptop ('smoke'), with some minutes a training on a GPU such
-as Colab's T4 ('quick'), or as the papers trained ('full').
+notebook then runs in seconds a cell on any laptop ('smoke'), with the short recipe on a GPU such as Colab's T4
+('quick'), or as the papers trained ('full').
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     import torch
     from torch import nn
 
-    from fercourse.data.faces import Faces, FaceSet
+    from fercourse.data.faces import Faces
     from fercourse.recipes import TrainConfig
 
 #: The variable of the environment that sets the budget where a notebook says 'auto'.
@@ -277,11 +277,6 @@ class Session:
             macs = 1000 * sum(value.numel() for value in network.parameters())
         batches = int(SMOKE_MACS / max(macs, 1.0)) // SMOKE_BATCH
         return SMOKE_BATCH * min(max(1, batches), 50)
-
-    def test_set(self, size: int | None = None) -> FaceSet:
-        """Return the test faces, or the first ``size`` of them in smoke."""
-        test = self.faces.test
-        return test.subset(slice(size)) if self.smoke and size is not None else test
 
 
 def in_words(seconds: float) -> str:

@@ -38,6 +38,7 @@ from nbclient import NotebookClient
 from nbformat import NotebookNode
 
 from fercourse.files import write_text
+from readme import with_table
 
 ROOT = Path(__file__).resolve().parents[1]
 ANSWERS = ROOT / "fercourse" / "check" / "answers.json"
@@ -126,7 +127,7 @@ def hint_cells(
     hint = f"<details><summary>Hint</summary>\n\n{cell.source.strip()}\n\n</details>"
     cells = [nbformat.v4.new_markdown_cell(hint)]
     if not solved:
-        answer = f"{name}_solution" if name == name.lower() else f"{name}Solution"
+        answer = solution_name(name)
         source = (
             f"#@title Solution\n{renamed(without_marks(found[0].source))}\n\n"
             f"assert {checker(stem)}.{name}.check({answer})"
@@ -192,10 +193,15 @@ def bound_names(source: str) -> list[str]:
     return names
 
 
+def solution_name(name: str) -> str:
+    """Return what a name is called in a folded solution: train_step_solution, PooledHeadSolution."""
+    return f"{name}_solution" if name == name.lower() else f"{name}Solution"
+
+
 def renamed(source: str) -> str:
     """Return code in which what it binds has other names, so that a student's own work stays as it is."""
     names = set(bound_names(source))
-    new = {name: f"{name}_solution" if name == name.lower() else f"{name}Solution" for name in names}
+    new = {name: solution_name(name) for name in names}
     tokens = list(tokenize.generate_tokens(io.StringIO(source).readline))
     lines = source.splitlines(keepends=True)
     for number in range(len(tokens) - 1, -1, -1):
@@ -277,10 +283,8 @@ def target(chapter: Path, *, solved: bool) -> Path:
 def note_status(path: Path, notebook: NotebookNode, seconds: float) -> None:
     """Enter a notebook that has changed into the table of book/status.md."""
     text = STATUS.read_text(encoding="utf-8")
-    head, _, rest = text.partition(BEGIN)
-    body, _, tail = rest.partition(END)
     rows = {}
-    for line in body.splitlines():
+    for line in text.splitlines():
         if found := re.match(r"\| \[([^\]]+)\]", line):
             rows[found[1]] = line
     name = path.relative_to(ROOT / "notebooks").with_suffix("").as_posix()
@@ -298,7 +302,7 @@ def note_status(path: Path, notebook: NotebookNode, seconds: float) -> None:
         "| --- | --- | ---: | ---: | ---: |",
         *there,
     ]
-    write_text(STATUS, f"{head}{BEGIN}\n" + "\n".join(table) + f"\n{END}{tail}")
+    write_text(STATUS, with_table(text, "\n".join(table) + "\n", BEGIN, END))
 
 
 def pictures(notebook: NotebookNode) -> list[str]:

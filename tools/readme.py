@@ -16,16 +16,16 @@ ROOT = Path(__file__).resolve().parents[1]
 BEGIN, END = "<!-- bench: begin -->", "<!-- bench: end -->"
 
 
-def with_table(text: str, table: str) -> str:
+def with_table(text: str, table: str, begin: str = BEGIN, end: str = END) -> str:
     """Return a text with the table between its marks.
 
     Raises:
         ValueError: the text has no such marks.
     """
-    before, begin, rest = text.partition(BEGIN)
-    _, end, after = rest.partition(END)
-    if not (begin and end):
-        raise ValueError(f"The README has lost its marks {BEGIN} and {END}.")
+    before, found, rest = text.partition(begin)
+    _, closed, after = rest.partition(end)
+    if not (found and closed):
+        raise ValueError(f"The text has lost its marks {begin} and {end}.")
     return f"{before}{begin}\n{table}{end}{after}"
 
 
