@@ -1,7 +1,7 @@
 """What a notebook begins with: where it runs, how much time it may take, which faces it works on.
 
 The first cell of every chapter calls `start`, which prints all of it and returns a `Session`. The same
-notebook then runs in seconds a cell on any laptop ('smoke'), with the short recipe on a GPU such as Colab's T4
+notebook then runs in seconds a cell on any laptop ('smoke'), with a short recipe on a GPU such as Colab's T4
 ('quick'), or as the papers trained ('full').
 """
 

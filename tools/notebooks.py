@@ -36,9 +36,9 @@ import jupytext
 import nbformat
 from nbclient import NotebookClient
 from nbformat import NotebookNode
+from readme import with_table
 
 from fercourse.files import write_text
-from readme import with_table
 
 ROOT = Path(__file__).resolve().parents[1]
 ANSWERS = ROOT / "fercourse" / "check" / "answers.json"
