@@ -1,14 +1,21 @@
-"""Tables of recorded results for the chapters: what has a record shows it, what has none is 'pending'."""
+"""Tables of recorded results for the chapters: what has a record shows it, what has none is 'pending'.
+
+A table fills by itself as its records land: nothing is typed but the papers' own numbers (`fercourse.papers`).
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 
 from fercourse.evaluate.significance import bootstrap_interval
-from fercourse.records import Record, final_entries, load_records
+from fercourse.grids import GRIDS
+from fercourse.papers import TABLE1, TABLE2
+from fercourse.recipes import TrainConfig, make_config
+from fercourse.records import Record, experiment, final_entries, load_records
 
 PENDING = "pending"
 
@@ -73,3 +80,82 @@ def _column(record: Record) -> dict[str, str]:
 def confusions(record: Record, split: str = "test") -> np.ndarray:
     """Return a record's confusion matrix, int64 (7, 7): rows are labels, columns predictions."""
     return np.array(record.metrics(split)["confusion"])
+
+
+@dataclass(frozen=True, eq=False)
+class Group:
+    """One configuration and the records of its seeds, in their order; none where it is pending."""
+
+    config: TrainConfig
+    shows: str
+    records: tuple[Record, ...]
+
+    @property
+    def model(self) -> str:
+        return self.config.model
+
+    def accuracies(self, split: str = "test", *, without_twins: bool = False) -> np.ndarray:
+        """Return the accuracy of every seed that holds the split, float64, shares between 0 and 1."""
+        key = "accuracy_without_twins" if without_twins else "accuracy"
+        return np.array([record.metrics(split)[key] for record in self.records if record.has(split)])
+
+    def summary(self, split: str = "test", *, without_twins: bool = False) -> str:
+        """Return '70.1% ± 0.3 (5 seeds)': mean and standard deviation; 'pending' without a record."""
+        values = self.accuracies(split, without_twins=without_twins)
+        if not len(values):
+            return PENDING
+        spread = f" ± {100 * values.std(ddof=1):.1f}" if len(values) > 1 else ""
+        return f"{values.mean():.1%}{spread} ({len(values)} seed{'s' * (len(values) > 1)})"
+
+
+def groups(grid: str) -> list[Group]:
+    """Return a grid's rows with their records, in the grid's order: full-length trainings on FER-2013 only.
+
+    Args:
+        grid: a name in `fercourse.grids.GRIDS`.
+    """
+    records = [
+        record
+        for record in load_records()
+        if not record.data["shortened"] and not record.data["data"]["layout"].startswith("synthetic")
+    ]
+    made = []
+    for row in GRIDS[grid]():
+        config = make_config(row.model, row.recipe, **(row.changes or {}))
+        wanted = experiment(config.to_dict())
+        found = [
+            record
+            for record in records
+            if (record.model, record.recipe) == (config.model, config.recipe)
+            and experiment(record.data["config"]) == wanted
+        ]
+        made.append(Group(config, row.shows, tuple(sorted(found, key=lambda record: record.seed))))
+    return made
+
+
+def table1() -> pd.DataFrame:
+    """Return paper 1's augmentation ablation beside ours: accuracy on val, a row an augmentation."""
+    ours = {group.shows.partition(":")[0]: group for group in groups("table1")}
+    return pd.DataFrame(
+        [
+            {"augmentation": name, "paper, val": f"{value:.2%}", "ours, val": ours[name].summary("val")}
+            for name, value in TABLE1.items()
+        ]
+    ).set_index("augmentation")
+
+
+def table2() -> pd.DataFrame:
+    """Return paper 1's comparison beside ours: accuracy on test, a row a network, in the paper's order."""
+    ours = {group.model: group for group in groups("table2")}
+    return pd.DataFrame(
+        [
+            {
+                "network": name,
+                "paper, test": f"{row.test:.2%}",
+                "ours, test": ours[name].summary("test"),
+                "ours, images without a twin": ours[name].summary("test", without_twins=True),
+                "ours, val": ours[name].summary("val"),
+            }
+            for name, row in TABLE2.items()
+        ]
+    ).set_index("network")

@@ -25,6 +25,7 @@ from fercourse.models.resnet import (
 )
 from fercourse.models.resnetv2 import resnet50v2
 from fercourse.models.vgg import small_vgg, vgg11, vgg13, vgg16, vgg19
+from fercourse.papers import TABLE2
 
 #: Name -> builder. A builder takes keywords only; `model_options` lists them.
 MODELS: dict[str, Callable[..., nn.Module]] = {
@@ -70,22 +71,8 @@ ORIGINS: dict[str, tuple[str, str | None]] = {
     "mobilenet_v3_small": ("MobileNet", "paper 1"),
 }
 
-#: Parameters as paper 1's Table 2 prints them, in units of 0.1 million; paper 2 prints none.
-PAPER_PARAMS = {
-    "vgg11": 9_200_000,
-    "vgg13": 9_400_000,
-    "vgg16": 14_700_000,
-    "vgg19": 20_000_000,
-    "resnet18": 11_100_000,
-    "resnet34": 21_200_000,
-    "resnet50": 23_500_000,
-    "se_resnet18": 11_300_000,
-    "se_resnet34": 21_400_000,
-    "se_resnet50": 26_000_000,
-    "mobilenet_v2": 2_300_000,
-    "mobilenet_v3_large": 4_200_000,
-    "mobilenet_v3_small": 1_800_000,
-}
+#: Parameters as paper 1's Table 2 prints them; paper 2 prints none.
+PAPER_PARAMS = {name: row.params for name, row in TABLE2.items()}
 
 #: Where our parameters and the paper's differ by more than its printing of one decimal, and why.
 NOTES = {

@@ -1,0 +1,58 @@
+"""What the two papers report, as they print it. Typed from the papers, here and nowhere else.
+
+Paper 1: Li, 'Comparison and analysis of deep neural networks in facial expression recognition' (2023).
+Paper 2: Gao, 'Comparison of CNN and ResNet Neural Networks on the Performance of Facial Expression
+Recognition'.
+Accuracies are shares between 0 and 1. See `fercourse.results` for ours beside them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Reported:
+    """A row of paper 1's Table 2.
+
+    Attributes:
+        params: parameters, printed to 0.1 million.
+        train, val, test: accuracy on Training, PublicTest and PrivateTest.
+        milliseconds: time for the 3,589 test images, on a machine that the paper does not name.
+    """
+
+    params: int
+    train: float
+    val: float
+    test: float
+    milliseconds: float
+
+
+#: Paper 1, Table 2, in its order.
+TABLE2 = {
+    "vgg11": Reported(9_200_000, 0.9651, 0.6821, 0.6854, 786.7),
+    "vgg13": Reported(9_400_000, 0.9862, 0.6834, 0.6923, 946.4),
+    "vgg16": Reported(14_700_000, 0.9081, 0.6840, 0.6949, 1069.8),
+    "vgg19": Reported(20_000_000, 0.9458, 0.6840, 0.6935, 1229.4),
+    "resnet18": Reported(11_100_000, 0.9548, 0.7010, 0.7010, 1528.9),
+    "resnet34": Reported(21_200_000, 0.9416, 0.6843, 0.6946, 2574.0),
+    "resnet50": Reported(23_500_000, 0.8521, 0.6785, 0.6955, 5227.1),
+    "se_resnet18": Reported(11_300_000, 0.9784, 0.6907, 0.7008, 1655.6),
+    "se_resnet34": Reported(21_400_000, 0.9760, 0.6941, 0.7080, 2844.3),
+    "se_resnet50": Reported(26_000_000, 0.9644, 0.6888, 0.7002, 6620.7),
+    "mobilenet_v2": Reported(2_300_000, 0.9159, 0.6531, 0.6484, 1874.2),
+    "mobilenet_v3_large": Reported(4_200_000, 0.9317, 0.6347, 0.6356, 2167.0),
+    "mobilenet_v3_small": Reported(1_800_000, 0.9013, 0.6037, 0.6166, 751.9),
+}
+
+#: Paper 1, Table 1: ResNet18's accuracy on val by augmentation, named as the rows of the grid 'table1'.
+TABLE1 = {
+    "no augmentation": 0.6033,
+    "flip alone": 0.6397,
+    "flip and crop": 0.7010,
+    "flip, crop and rotation": 0.6704,
+    "flip, crop and erasing": 0.6932,
+}
+
+#: Paper 2: accuracy 'in the initial stage', read from its text.
+EARLY = {"basic_cnn": 0.5, "resnet50v2": 0.25}
