@@ -1,6 +1,6 @@
 """Tables of recorded results for the chapters: what has a record shows it, what has none is 'pending'.
 
-A table fills by itself as its records land: nothing is typed but the papers' own numbers (`fercourse.papers`).
+A table fills by itself as its records land; only the papers' own numbers are typed (`fercourse.papers`).
 """
 
 from __future__ import annotations
