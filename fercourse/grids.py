@@ -60,6 +60,14 @@ def _paper2() -> list[Row]:
     ]
 
 
+def _controls() -> list[Row]:
+    """ResNets without their shortcuts: what Table 2 would need for its sentence on residual learning."""
+    return [
+        Row("plain18", "paper1", "ResNet18 without shortcuts"),
+        Row("plain34", "paper1", "ResNet34 without shortcuts"),
+    ]
+
+
 def _ablations() -> list[Row]:
     """What the papers leave open, tried both ways; judged on val alone."""
     return [
@@ -100,6 +108,7 @@ GRIDS: dict[str, Callable[[], list[Row]]] = {
     "table2": _table2,
     "table1": _table1,
     "paper2": _paper2,
+    "controls": _controls,
     "ablations": _ablations,
     "smoke": _smoke,
 }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,11 @@ os.environ.pop("MPLBACKEND", None)
 # A user's own data set or cache must not change what a test sees, nor may a test believe itself in Colab.
 os.environ.pop("FERCOURSE_DATA", None)
 os.environ.pop("COLAB_RELEASE_TAG", None)
+
+# A shell without job control starts what runs in its background with Ctrl-C ignored, and so would every
+# process of a test that is stopped by it.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 ROOT = Path(__file__).parents[1]
 

@@ -159,7 +159,7 @@ def test_a_record_on_drawn_faces_says_which(capsys, tmp_path, monkeypatch):
 
 
 def test_compare_two_recorded_networks(capsys, monkeypatch, tmp_path):
-    from test_records import example
+    from recorded import example
 
     from fercourse.records import write_record
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from test_records import example
+from recorded import example
 
 from fercourse.errors import FercourseError
 from fercourse.logits import keeps_logits, load_logits, save_logits

@@ -10,8 +10,8 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from recorded import RANDOM, example, split_of
 
-from fercourse.data.hashes import OFFICIAL_FINGERPRINT, official
 from fercourse.errors import FercourseError
 from fercourse.recipes import make_config
 from fercourse.records import (
@@ -30,66 +30,6 @@ from fercourse.records import (
     unpack_floats,
     write_record,
 )
-
-RANDOM = np.random.default_rng(0)
-
-
-def split_of(labels: np.ndarray, share_right: float) -> dict:
-    right = RANDOM.random(len(labels)) < share_right
-    preds = np.where(right, labels, RANDOM.integers(0, 7, len(labels)))
-    return {
-        "accuracy": float((preds == labels).mean()),
-        "nll": 1.2345,
-        "ece": 0.0456,
-        "reliability": {
-            "count": [len(labels)] + [0] * 14,
-            "confidence_sum": [0.5 * len(labels)] + [0.0] * 14,
-            "hits": [int((preds == labels).sum())] + [0] * 14,
-        },
-        "preds": pack_classes(preds),
-    }
-
-
-def example(recipe: str = "paper1", with_test: bool = False, **changes) -> dict:
-    """A record as large as they come: 50 epochs, 1,347 batch losses."""
-    config = make_config("resnet18", recipe, **changes).to_dict()
-    table = official()
-    epochs = config["epochs"]
-    record = {
-        "format": 1,
-        "name": record_name(config, "fer2013.csv", "cuda"),
-        "shortened": is_shortened(config),
-        "config": config,
-        "parameters": 11_171_271,
-        "environment": {
-            "commit": "0" * 40,
-            "python": "3.12.1",
-            "system": "Linux",
-            "versions": {"torch": "2.11.0"},
-            "device": "a GPU",
-            "device_kind": "cuda",
-            "precision": "bf16",
-        },
-        "data": {
-            "layout": "fer2013.csv",
-            "fingerprint": OFFICIAL_FINGERPRINT,
-            "sizes": {"train": 28709, "val": 3589, "test": 3589},
-        },
-        "history": {
-            "epoch": list(range(1, epochs + 1)),
-            **{
-                name: [float(f"{v:.5g}") for v in RANDOM.random(epochs)]
-                for name in ("lr", "train_loss", "train_accuracy", "val_loss", "val_accuracy", "seconds")
-            },
-        },
-        "best_epoch": 3,
-        "batch_losses": pack_floats(RANDOM.random(1347) + 1),
-        "train_accuracy": 0.9,
-        "val": split_of(table.labels[table.splits == 1], 0.6),
-    }
-    if with_test:
-        record["test"] = split_of(table.labels[table.splits == 2], 0.6)
-    return record
 
 
 @pytest.fixture

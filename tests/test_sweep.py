@@ -53,6 +53,13 @@ def test_every_grid_has_a_record_name_for_each_cell(name):
     assert [config.seed for config in configs] == [0] * rows + [1] * rows + [2] * rows
 
 
+def test_the_command_names_every_grid():
+    from fercourse.cli.grid import reproduce
+
+    help_text = reproduce.__annotations__["grid"]
+    assert all(name in help_text for name in GRIDS)
+
+
 def test_table2_is_the_thirteen_networks_of_the_paper():
     from fercourse.models import model_table
 

@@ -1,0 +1,74 @@
+"""Records made up for tests: whole and valid, of trainings that never were."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from fercourse.data.hashes import OFFICIAL_FINGERPRINT, official
+from fercourse.recipes import make_config
+from fercourse.records import is_shortened, pack_classes, pack_floats, record_name
+
+RANDOM = np.random.default_rng(0)
+
+
+def split_of(labels: np.ndarray, share_right: float) -> dict[str, Any]:
+    """Predictions of which about that share is right, as a record holds them."""
+    right = RANDOM.random(len(labels)) < share_right
+    preds = np.where(right, labels, RANDOM.integers(0, 7, len(labels)))
+    return {
+        "accuracy": float((preds == labels).mean()),
+        "nll": 1.2345,
+        "ece": 0.0456,
+        "reliability": {
+            "count": [len(labels)] + [0] * 14,
+            "confidence_sum": [0.5 * len(labels)] + [0.0] * 14,
+            "hits": [int((preds == labels).sum())] + [0] * 14,
+        },
+        "preds": pack_classes(preds),
+    }
+
+
+def example(
+    recipe: str = "paper1", with_test: bool = False, *, model: str = "resnet18", **changes: Any
+) -> dict[str, Any]:
+    """A record as large as they come: 50 epochs, 1,347 batch losses."""
+    config = make_config(model, recipe, **changes).to_dict()
+    table = official()
+    epochs = config["epochs"]
+    record = {
+        "format": 1,
+        "name": record_name(config, "fer2013.csv", "cuda"),
+        "shortened": is_shortened(config),
+        "config": config,
+        "parameters": 11_171_271,
+        "environment": {
+            "commit": "0" * 40,
+            "python": "3.12.1",
+            "system": "Linux",
+            "versions": {"torch": "2.11.0"},
+            "device": "a GPU",
+            "device_kind": "cuda",
+            "precision": "bf16",
+        },
+        "data": {
+            "layout": "fer2013.csv",
+            "fingerprint": OFFICIAL_FINGERPRINT,
+            "sizes": {"train": 28709, "val": 3589, "test": 3589},
+        },
+        "history": {
+            "epoch": list(range(1, epochs + 1)),
+            **{
+                name: [float(f"{v:.5g}") for v in RANDOM.random(epochs)]
+                for name in ("lr", "train_loss", "train_accuracy", "val_loss", "val_accuracy", "seconds")
+            },
+        },
+        "best_epoch": 3,
+        "batch_losses": pack_floats(RANDOM.random(1347) + 1),
+        "train_accuracy": 0.9,
+        "val": split_of(table.labels[table.splits == 1], 0.6),
+    }
+    if with_test:
+        record["test"] = split_of(table.labels[table.splits == 2], 0.6)
+    return record
