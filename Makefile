@@ -3,6 +3,9 @@
 
 BIN := .venv/bin
 NBVAL := --nbval --nbval-sanitize-with tests/nbval.cfg
+# As many processes as there are cores; the tests of a file stay together, since they share what is made for it.
+JOBS ?= auto
+PARALLEL := -n $(JOBS) --dist loadfile
 export PYTHON
 
 .PHONY: book test test-all test-colab test-faults lint lab notebooks pictures address lock environment clean help
@@ -12,11 +15,11 @@ book: environment
 	@echo "The book is at _build/html/index.html"
 
 test: environment lint
-	$(BIN)/python -m pytest tests notebooks $(NBVAL) --ignore=notebooks/solutions
+	$(BIN)/python -m pytest tests notebooks $(NBVAL) $(PARALLEL) --ignore=notebooks/solutions
 
 # With the notebooks that hold the solutions, and the tests that take long.
 test-all: environment lint
-	FERCOURSE_SLOW=1 $(BIN)/python -m pytest tests notebooks $(NBVAL)
+	FERCOURSE_SLOW=1 $(BIN)/python -m pytest tests notebooks $(NBVAL) $(PARALLEL)
 
 # Every notebook as in Colab: its versions, an empty folder, the first cell's installation.
 test-colab: environment

@@ -14,6 +14,9 @@ from notebooks import SETTINGS
 # their own, which keeps a figure as the output of its cell.
 os.environ.update(SETTINGS)
 os.environ.pop("MPLBACKEND", None)
+# `make test` runs a process for every core: with threads of their own they would stand in each other's way.
+if int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1")) > 1:
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
 # A user's own data set or cache must not change what a test sees, nor may a test believe itself in Colab.
 os.environ.pop("FERCOURSE_DATA", None)
 os.environ.pop("COLAB_RELEASE_TAG", None)
