@@ -375,14 +375,14 @@ print(f"all classes alike: ln 7 = {math.log(7):.3f}")
 print(f"log prior: entropy = {-(prior * np.log(prior)).sum():.3f}")
 
 # %% [markdown]
-# > **Predict.** Of the drawn training faces, 500 go through a basic CNN that has never been trained (chapter 3 builds it).
+# > **Predict.** Of the drawn training faces, 200 go through a basic CNN that has never been trained (chapter 3 builds it).
 # > What is its loss as it comes, and what after its last bias is set to the log of *their* class shares?
 
 # %%
 from fercourse.models import create_model
 
-first = drawn.train.subset(slice(500))
-images, few = to_float(torch.from_numpy(first.images)), labels[:500]
+first = drawn.train.subset(slice(200))
+images, few = to_float(torch.from_numpy(first.images)), labels[:200]
 counts = np.bincount(first.labels, minlength=7)
 shares = torch.from_numpy(counts / counts.sum())
 torch.manual_seed(0)
@@ -392,7 +392,7 @@ model = create_model("basic_cnn").eval()
 # %%
 @torch.no_grad()  # only to look: no gradient is needed
 def first_loss(weight=None):
-    """The loss of the 500 faces before any step."""
+    """The loss of the 200 faces before any step."""
     return F.cross_entropy(model(images), few, weight=weight).item()
 
 
@@ -430,7 +430,7 @@ print(f"weighted, at zero:          {first_loss(few_weights):.2f}")
 def bias_gradient(bias, weight=None):
     """The gradient of the seven biases at the first step."""
     bias = bias.clone().requires_grad_()
-    F.cross_entropy(bias.expand(500, 7), few, weight=weight).backward()
+    F.cross_entropy(bias.expand(200, 7), few, weight=weight).backward()
     return [round(value, 2) + 0.0 for value in bias.grad.tolist()]
 
 
@@ -660,15 +660,14 @@ def sharpness(images):
 
 
 # %%
-faces = to_float(torch.from_numpy(first.images[:200]))
-three = warp(warp(warp(faces, rotate(8)), move(1.5, -2.5)), zoom(1.1))
-once = warp(faces, zoom(1.1) @ move(1.5, -2.5) @ rotate(8))
-before = sharpness(faces)
+three = warp(warp(warp(images, rotate(8)), move(1.5, -2.5)), zoom(1.1))
+once = warp(images, zoom(1.1) @ move(1.5, -2.5) @ rotate(8))
+before = sharpness(images)
 print(f"sampled three times: {sharpness(three) / before:.0%} left")
 print(f"sampled once:        {sharpness(once) / before:.0%} left")
 
 # %% mystnb={"image": {"alt": "Three enlarged pictures of a face: as it was, sampled three times, which is soft like out of focus, and sampled once, which keeps wrinkles and the edges of the teeth."}}
-trio = torch.stack([faces[9, 0], three[9, 0], once[9, 0]])
+trio = torch.stack([images[9, 0], three[9, 0], once[9, 0]])
 plots.faces(
     trio.numpy(),
     titles=["before", "three times", "once"],
@@ -683,8 +682,8 @@ plt.show()
 # sharp ones. The extreme case, a turn there and back:
 
 # %%
-there_and_back = warp(warp(faces, rotate(15)), rotate(-15))
-as_one = warp(faces, rotate(-15) @ rotate(15))
+there_and_back = warp(warp(images, rotate(15)), rotate(-15))
+as_one = warp(images, rotate(-15) @ rotate(15))
 print(f"two samplings: {sharpness(there_and_back) / before:.0%} left")
 print(f"one matrix:    {sharpness(as_one) / before:.0%} left")
 
@@ -766,7 +765,8 @@ from fercourse.augment import draw
 from fercourse.augmentation import Augmentation
 from fercourse.data.synthetic import masks
 
-known = masks(first.truth["parameters"])["mouth"]
+some = drawn.train.subset(slice(500))
+known = masks(some.truth["parameters"])["mouth"]
 mouths = torch.from_numpy(known).float().unsqueeze(1)
 
 
@@ -824,9 +824,10 @@ def nearest(train_x, train_y, x, y):
 
 
 generator = torch.Generator().manual_seed(0)
-copies = torch.from_numpy(first.images).repeat(4, 1, 1)
+unchanged, some_labels = torch.from_numpy(some.images), labels[:500]
+copies = unchanged.repeat(4, 1, 1)
 many = augment(copies, recipes["paper1"], generator=generator)
-many_labels = few.repeat(4)
+many_labels = some_labels.repeat(4)
 
 # %%
 order = torch.randperm(len(many), generator=generator)
@@ -834,7 +835,10 @@ a, b = order[:1600], order[1600:]  # split afterwards
 late = nearest(many[a], many_labels[a], many[b], many_labels[b])
 of_train = torch.arange(len(many)) % 500 < 400  # split by face
 early = nearest(
-    many[of_train], many_labels[of_train], images[400:], few[400:]
+    many[of_train],
+    many_labels[of_train],
+    to_float(unchanged[400:]),
+    some_labels[400:],
 )
 print(f"augmented, then split: {late:.0%}")
 print(f"split, then augmented: {early:.0%}")

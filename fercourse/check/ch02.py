@@ -26,6 +26,12 @@ _MEANINGS = {
     "from < to": "torch.randint never draws its upper end: the last place that fits is H - side, so draw "
     "below H - side + 1.",
     "expects to.*random_|from.*to.*expected": "torch.randint(low, high) needs high above low.",
+    "'Tensor' and 'NoneType'": "Without weights, the argument weights is None: treat that case by itself.",
+    "weight tensor should be defined": "F.cross_entropy takes a weight for each class, and looks up itself which image "
+    "gets which; weight[labels] is for losses that are weighted by hand.",
+    "object has no attribute 'backward'": "After .item() it is a plain number, without a way back: call backward on the "
+    "tensor.",
+    "got Long": "Shares are floats: .long() would round all but the ones to 0.",
     "empty range": "There is one place too few to draw from: H - side is a place too.",
 }
 
@@ -152,14 +158,41 @@ def _judge_standardise(answer: Any) -> str:
               statistics=lambda all_, place: all_[place], axes=(2,)),
         wrong("That scales by the least and greatest pixel; mean and standard deviation are asked for.",
               of=lambda x: (x.min(), x.max() - x.min())),
+        wrong("That takes the mean of the three splits' means and deviations: val and test leak in. Train's alone.",
+              statistics=lambda all_, _: torch.stack([torch.stack([x.mean(), x.std()]) for x in all_]).mean(0),
+              of=lambda both: (both[0], both[1])),
+        wrong("Test is scaled to 0 to 1 but not standardised.",
+              statistics=lambda all_, place: all_[0] if place < 2 else torch.tensor([0.0, 1.0]),
+              of=lambda x: (x.mean(), x.std()) if x.numel() > 2 else (0.0, 1.0)),
+        wrong("Val is scaled to 0 to 1 but not standardised.",
+              statistics=lambda all_, place: all_[0] if place != 1 else torch.tensor([0.0, 1.0]),
+              of=lambda x: (x.mean(), x.std()) if x.numel() > 2 else (0.0, 1.0)),
+        wrong("The mean is cut off to a whole number: keep its decimals.",
+              of=lambda x: ((255 * x.mean()).floor() / 255, x.std())),
+        wrong("The mean is rounded to a whole number: keep its decimals.",
+              of=lambda x: ((255 * x.mean()).round() / 255, x.std())),
+        wrong("That averages the deviations of single images; take the deviation over all pixels of all of them.",
+              of=lambda x: (x.mean(), x.std((1, 2)).mean())),
+        wrong("That averages the deviations of single pixels; take the deviation over all pixels of all images.",
+              of=lambda x: (x.mean(), x.std(0).mean())),
+        wrong("That is the mean distance from the mean; the standard deviation is the root of the mean square.",
+              of=lambda x: (x.mean(), (x - x.mean()).abs().mean())),
+        wrong("The result is cut off at 0 and 1 (clamp); standardised values lie on both sides of 0.",
+              change=lambda x, mean, std: ((x - mean) / std).clamp(0, 1)),
+        wrong("The result is cut off at -1 and 1 (clamp); leave it as it is.",
+              change=lambda x, mean, std: ((x - mean) / std).clamp(-1, 1)),
+        wrong("The pixels are scaled by 0.5 typed in, to -1 to 1; train's mean and deviation are asked for.",
+              change=lambda x, mean, std: 2 * x - 1),
+        wrong("The sign is lost (abs): standardised values lie on both sides of 0.",
+              change=lambda x, mean, std: ((x - mean) / std).abs()),
         wrong("That uses the median; the mean is asked for.", of=lambda x: (x.median(), x.std())),
         wrong("0.5 is typed in as mean and deviation; compute them from train.", of=lambda _: (0.5, 0.5)),
         wrong("The mean and deviation of FER-2013 are typed in; compute them from the train that you are given.",
               of=lambda _: (0.5077, 0.2550)),
         wrong("The mean and deviation of ImageNet are typed in; compute them from train.",
               of=lambda _: (0.485, 0.229)),
-        wrong("Only train is standardised; val and test are scaled to 0 to 1 and left so. A network must see all "
-              "splits in the same units.", statistics=lambda all_, place: all_[0] if place == 0 else torch.tensor([0.0, 1.0]),
+        wrong("Only train is standardised; val and test are scaled to 0 to 1 and left so. Is train's mean taken after "
+              "train was overwritten? All splits must be in the same units.", statistics=lambda all_, place: all_[0] if place == 0 else torch.tensor([0.0, 1.0]),
               of=lambda x: (x.mean(), x.std()) if x.numel() > 2 else (0.0, 1.0)),
     ]  # fmt: skip
     try:
@@ -195,7 +228,13 @@ def _explain_standard(seen: dict[str, Any], expected: dict[str, Any], _: tuple[A
     values = [as_array(seen[name]) for name in _SPLITS]
     if all(v is not None and np.allclose(v, np.round(v)) for v in values):
         return "The values are whole numbers: the result must be float, and uint8 arithmetic wraps at 256."
-    return None
+    first = as_array(seen["train"])
+    if first is not None and differs(first, expected["train"], rtol=2e-3, atol=2e-3):
+        mean, std = first.mean(), first.std()
+        if abs(mean) < 0.01 and abs(std - 1) < 0.01:
+            return None
+        return f"Train comes out with mean {mean:.3g} and deviation {std:.3g}; it should have 0 and 1."
+    return "Train is right; val or test is not: they must be scaled by exactly the same two numbers."
 
 
 standardise = Exercise("ch02", "standardise", _judge_standardise)
@@ -281,6 +320,16 @@ def _judge_soft_cross_entropy(answer: Any) -> str:
         wrong("That is a binary cross-entropy, averaged over all classes; use a softmax, and sum over the classes.",
               log_probs=lambda z: z,
               each=lambda z, t: F.binary_cross_entropy_with_logits(z, t, reduction="none").mean(1)),
+        wrong("That is a binary cross-entropy for each class; only the target's classes count: sum target * log share.",
+              each=lambda log_p, t: -(t * log_p + (1 - t) * (1 - log_p.exp()).log()).sum(1)),
+        wrong("That is a binary cross-entropy for each class; only the target's classes count: sum target * log share.",
+              each=lambda log_p, t: -(t * log_p + (1 - t) * (1 - log_p.exp()).log()).mean(1)),
+        wrong("That takes the greatest term instead of the sum over the classes.",
+              each=lambda log_p, t: -(t * log_p).max(1).values),
+        wrong("That is a matrix product, which pairs every target with every image; multiply element by element.",
+              each=lambda log_p, t: -(t @ log_p.T)),
+        wrong("The targets are smoothed by 0.1; take them as they are.",
+              each=lambda log_p, t: -((0.9 * t + 0.1 / t.shape[1]) * log_p).sum(1)),
         wrong("That is a logarithm to base 2; the natural one is asked for.",
               log_probs=lambda z: z.log_softmax(1) / math.log(2)),
         wrong("That is a logarithm to base 10; the natural one is asked for.",
@@ -330,7 +379,9 @@ def _explain_soft(
     if found is not None and found.size == 1 and found.dtype.kind == "f" and not np.isfinite(found).all():
         if large:
             return f"With large logits, exp overflows or a share rounds to 0. {zero}"
-        return f"It is not finite. {zero}"
+        return (
+            f"It is not finite: a logarithm of 0 or of a negative number, such as a logit without exp? {zero}"
+        )
     if found is not None and not differs(found, expected[RESULT]) and _GRADIENT not in seen:
         return (
             "The value is right, but no gradient comes back from it: return the tensor, without .item(), detach "
@@ -449,6 +500,9 @@ def _judge_start_at_prior(answer: Any) -> str:
              lambda n, w: (n / n.sum()).log() + w),
         bias("The logarithm of the shares is multiplied by the weights; multiply the counts by them before it.",
              lambda n, w: (n / n.sum()).log() * w),
+        bias("The weights are added to the counts; multiply.", lambda n, w: (n + w).log()),
+        bias("The weights are squared: each counts once.", lambda n, w: (n * w**2).log()),
+        bias("The root of the weights is taken; multiply by the weights themselves.", lambda n, w: (n * w**0.5).log()),
         bias("That is the logarithm of the weights alone: the counts are missing.", lambda n, w: w.log()),
         bias("That is a logarithm to base 10; softmax undoes the natural one, torch.log.",
              lambda n, w: (n * w).log10()),
@@ -564,6 +618,10 @@ def _weighted(
     total: Callable[[Tensor, Tensor], Tensor] = lambda losses, w: (w * losses).sum() / w.sum(),
     clear: bool = True,
     softmax: bool = False,
+    sign: bool = False,
+    on_logits: bool = False,
+    bare: bool = False,
+    smoothing: float = 0.0,
     rate: Callable[[float], float] = lambda lr: lr,
     only: Callable[[str], bool] = lambda name: True,
     gives: str = "loss",
@@ -578,7 +636,14 @@ def _weighted(
 
     def loss_now() -> Tensor:
         logits = model(images)
-        losses = F.cross_entropy(logits.softmax(1) if softmax else logits, labels, reduction="none")
+        if bare:
+            losses = F.nll_loss(logits, labels, reduction="none")
+        elif on_logits:
+            return F.cross_entropy(logits * weights, labels)
+        elif smoothing:
+            return F.cross_entropy(logits, labels, weight=weights, label_smoothing=smoothing)
+        else:
+            losses = F.cross_entropy(logits.softmax(1) if softmax else logits, labels, reduction="none")
         return total(losses, weights[labels])
 
     loss = loss_now()
@@ -586,7 +651,7 @@ def _weighted(
     with torch.no_grad():
         for name, value in model.named_parameters():
             if only(name) and value.grad is not None:
-                value -= rate(lr) * value.grad
+                value -= rate(lr) * (value.grad.sign() if sign else value.grad)
     plain = F.cross_entropy(model(images), labels)
     return {
         "loss": loss.item(), "after": loss_now().item(), "plain": plain.item(), "nothing": None,
@@ -625,6 +690,9 @@ def _judge_weighted_step(answer: Any) -> str:
          {"weight_of": lambda n: -(n / n.sum()).log()}),
         ("The weights are one over the logarithm of the counts; one over the counts is asked for.",
          {"weight_of": lambda n: 1 / n.log()}),
+        ("The weights are the logarithm of the counts; one over the counts is asked for.",
+         {"weight_of": lambda n: n.log()}),
+        ("The weights are one over the logarithm of 1 + the counts.", {"weight_of": lambda n: 1 / n.log1p()}),
         ("The weights go through a softmax; one over the counts is asked for.",
          {"weight_of": lambda n: mean(n).softmax(0)}),
         ("The weights are those of one over 1 + the count.", {"weight_of": lambda n: 1 / (n + 1)}),
@@ -652,6 +720,11 @@ def _judge_weighted_step(answer: Any) -> str:
         ("Nothing moves: the step is missing, works on copies (value = value - ... makes a new tensor; value -= ... changes "
          "it in place), or zero_grad comes between backward and step, which then has nothing to go by.",
          {"rate": lambda lr: 0.0}),
+        ("Every weight moves by lr, whatever the size of its gradient, as a sign or Adam's first step does; plain "
+         "gradient descent subtracts lr times the gradient.", {"sign": True}),
+        ("The weights of the classes multiply the logits; they multiply the losses.", {"on_logits": True}),
+        ("log_softmax is missing: F.nll_loss takes logarithms of shares; F.cross_entropy takes logits.", {"bare": True}),
+        ("The targets are smoothed; take the labels as they are.", {"smoothing": 0.1}),
         ("Only weights move; biases are parameters too.", {"only": lambda name: "weight" in name}),
         ("Only biases move; all parameters should.", {"only": lambda name: "bias" in name}),
         ("Only the last layer moves; all parameters should.", {"only": lambda name: name.startswith("3")}),
@@ -670,7 +743,7 @@ def _judge_weighted_step(answer: Any) -> str:
             mistakes=[*(wrong(text, **options) for text, options in single),
                       *(wrong(text, gives=kind) for kind, text in returns.items()),
                       *(wrong(f"{one} And {other[0].lower()}{other[1:]}", **a, **b)
-                        for (one, a), (other, b) in itertools.combinations(single, 2) if not a.keys() & b.keys())],
+                        for (one, a), (other, b) in itertools.combinations(single, 2) if ({"clear", "softmax"} & (a.keys() | b.keys())) and not a.keys() & b.keys())],
             explain=_explain_step,
         )  # fmt: skip
     except Wrong as wrong_answer:
@@ -686,7 +759,7 @@ def _explain_step(seen: dict[str, Any], expected: dict[str, Any], arguments: tup
                 "The weights are as they were. A step needs loss.backward(), and then, under torch.no_grad(), for "
                 "each parameter: value -= lr * value.grad, which changes it in place (value = value - ... does not)."
             )
-        return None
+        return _direction(seen[_AFTER] - before, expected[_AFTER] - before, arguments)
     if seen[RESULT] is None:
         return "The step is right; the loss is not returned: return loss.item()."
     if isinstance(seen[RESULT], (list, tuple)):
@@ -700,6 +773,31 @@ def _explain_step(seen: dict[str, Any], expected: dict[str, Any], arguments: tup
     if not differs(seen[RESULT], weights[arguments[2]] * losses, rtol=1e-3):
         return "The step is right; it returns a loss for each image: return the weighted mean."
     return "The step is right; what it returns is not the weighted loss that the step was made from."
+
+
+def _direction(found: Tensor, expected: Tensor, arguments: tuple[Any, ...]) -> str | None:
+    """Say whether a step is right but for its length, or is that of another loss."""
+
+    def along(other: Tensor) -> float | None:
+        scale = (found @ other / (other @ other)).item()
+        return (
+            scale
+            if torch.allclose(found, scale * other, rtol=1e-2, atol=1e-3 * found.abs().max().item())
+            else None
+        )
+
+    if (scale := along(expected)) is not None:
+        return (
+            f"The step goes the right way, but is {scale:.3g} times as long as it should: divide the weighted sum of the "
+            "losses by the sum of their weights (F.cross_entropy(..., weight=...) does), and use lr once."
+        )
+    model, images, labels = arguments[:3]
+    model.zero_grad()
+    F.cross_entropy(model(images), labels).backward()
+    plain = torch.cat([value.grad.flatten() for value in model.parameters()])
+    if along(plain) is not None:
+        return "The step goes along the gradient of the loss without weights: each image's loss needs its own weight."
+    return None
 
 
 weighted_step = Exercise("ch02", "weighted_step", _judge_weighted_step)
@@ -907,17 +1005,30 @@ def _erase_on(module: nn.Module, x: Tensor, probability: float, side: int, trial
     masks = gone.any(1)
     if not torch.equal(gone.all(1), masks):
         raise Wrong(
-            f"{told} erases other places in one channel than in another: a square goes through all channels."
+            f"{told} erases other places in one channel than in another: a square goes through all channels, x[i, :, top : top + side, left : left + side]."
         )
     hit = masks.flatten(1).any(1)
     share = hit.double().mean().item()
     boxes = [_box(mask) for mask in masks[hit]]
+    with torch.no_grad():
+        masks_again = [(module(x) != x).any(1).flatten(1).any(1) for _ in range(12)]
+    shares = {round(one.double().mean().item(), 6) for one in masks_again}
+    if probability < 1 and shares == {0.0, 1.0}:
+        raise Wrong(
+            f"{told} erases in all of them or in none: draw a lot for each image, not one for the batch."
+        )
     if not boxes:
         raise Wrong(
             f"{told} erases nothing: is the lot drawn the right way, torch.rand(...) < probability, and is what is "
             "erased also what is returned?"
         )
+    if len(boxes) == 1:
+        raise Wrong(f"{told} changes a single one of them: does a return stand inside the loop?")
     _erased_shape(boxes, masks[hit], side, x, told)
+    if 0 < share < 1 and all(torch.equal(one, hit) for one in masks_again):
+        raise Wrong(
+            f"{told} erases in the same images each time: draw a lot for each image anew, without a fixed seed, torch.rand(()) < probability."
+        )
     if share == 1 and probability < 1:
         raise Wrong(f"{told} erases in every image; expected about {probability:.0%} of them.")
     again = forward(module, x, _NAME, trial).detach()
@@ -980,6 +1091,8 @@ def _erased_shape(boxes: list[Any], masks: Tensor, side: int, x: Tensor, told: s
     full = all(int(count) == box[2] * box[3] for count, box in zip(pixels, boxes, strict=True))
     if not full:
         one = int(pixels[0])
+        if int(pixels.max()) == int(pixels.min()) == height * width - side * side:
+            raise Wrong(f"{told} keeps the square and erases all the rest: it should be the other way round.")
         raise Wrong(
             f"{told} does not erase a square: in the first image that it hits, {one} pixels are gone, scattered over "
             f"{boxes[0][2]} by {boxes[0][3]}. One square of {side} by {side} is asked for, not single pixels or several "
@@ -989,7 +1102,9 @@ def _erased_shape(boxes: list[Any], masks: Tensor, side: int, x: Tensor, told: s
     if sizes == {(side, side)}:
         return
     if sizes == {(height, width)}:
-        raise Wrong(f"{told} erases whole images; a square of {side} by {side} pixels is asked for.")
+        raise Wrong(
+            f"{told} erases whole images, or the squares of all images in each (x[:, ...] writes into every image); one square of {side} by {side} pixels is asked for."
+        )
     if all(box[2] == height for box in boxes) or all(box[3] == width for box in boxes):
         raise Wrong(
             f"{told} erases a whole band; slice rows and columns: x[i, :, top:top + side, left:left + side]."

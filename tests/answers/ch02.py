@@ -603,9 +603,7 @@ wrong("RandomErase", "same place")(
         left="L",
     )
 )
-wrong("RandomErase", "in every image|lot for each image|nothing")(
-    _loop(before="lot = torch.rand(()) < self.p", lot="lot")
-)
+wrong("RandomErase", "not one for the batch")(_loop(before="lot = torch.rand(()) < self.p", lot="lot"))
 wrong("RandomErase", "single pixels|does not erase a square")(
     _erase(*EVAL, "return x * (torch.rand_like(x[:, :1]) > self.p).float()")
 )
@@ -629,7 +627,7 @@ wrong("RandomErase", "diagonal")(_loop(top="torch.randint(0, min(H, W) - self.si
 wrong("RandomErase", "top = 0|at top")(_loop(top="0"))
 right("RandomErase")(_loop(copied="x = x.detach().clone()"))
 wrong("RandomErase", "whole images")(_loop(put="x[i] = 0"))
-wrong("RandomErase", "same squares each time")(
+wrong("RandomErase", "same (squares|images) each time.*seed|same squares")(
     _erase(
         *EVAL, SIZES, "torch.manual_seed(0)", "x = x.clone()", "for i in range(B):", "    if torch.rand(()) < self.p:",
         "        t, l = torch.randint(0, H - self.side + 1, ()), torch.randint(0, W - self.side + 1, ())",
@@ -639,4 +637,56 @@ wrong("RandomErase", "same squares each time")(
 wrong("RandomErase", "expected about")(_loop(lot="torch.rand(()) < self.p / 2"))
 wrong("RandomErase", "expected|0 is asked")(
     _loop(put="x[i, :, t : t + self.side, l : l + self.side] = x[i].mean()")
+)
+
+wrong("RandomErase", "inside the loop")(
+    _loop(put="x[i, :, t : t + self.side, l : l + self.side] = 0; return x")
+)
+wrong("RandomErase", "same images each time")(_loop(lot="i < self.p * B"))
+wrong("RandomErase", "the other way round")(
+    _loop(put="m = torch.zeros(H, W); m[t : t + self.side, l : l + self.side] = 1; x[i] *= m")
+)
+wrong("RandomErase", "all channels")(_loop(put="x[i, t : t + self.side, l : l + self.side] = 0"))
+wrong("weighted_step", "times as long")(
+    _step(
+        weight="len(labels) / (len(counts) * counts)",
+        loss="(weight[labels] * F.cross_entropy(model(images), labels, reduction='none')).mean()",
+    )
+)
+wrong("weighted_step", "without weights")(
+    _step(weight="1 / counts", loss="F.cross_entropy(model(images), labels) * weight[labels].mean()")
+)
+wrong("weighted_step", "whatever the size")(_step(move="p -= lr * p.grad.sign()"))
+wrong("weighted_step", "multiply the logits")(
+    _step(weight="1 / counts", loss="F.cross_entropy(model(images) * weight, labels)")
+)
+wrong("weighted_step", "weight for each class")(
+    _step(loss="F.cross_entropy(model(images), labels, weight=weight[labels])")
+)
+wrong("standardise", "overwritten")(
+    _std(
+        FLOATS,
+        "train = (train - train.mean()) / train.std()",
+        "val = (val - train.mean()) / train.std()",
+        "test = (test - train.mean()) / train.std()",
+        "return train, val, test",
+    )
+)
+wrong("standardise", "three splits' means")(
+    _std(
+        FLOATS,
+        "m = (train.mean() + val.mean() + test.mean()) / 3",
+        "s = (train.std() + val.std() + test.std()) / 3",
+        OUT,
+    )
+)
+wrong("soft_cross_entropy", "binary")(
+    _soft(
+        "-(targets * logits.softmax(1).log() + (1 - targets) * (1 - logits.softmax(1)).log()).sum(1).mean()"
+    )
+)
+wrong("soft_cross_entropy", "matrix product")(_soft("-(targets @ logits.log_softmax(1).T).mean()"))
+wrong("start_at_prior", "by itself")(_prior("bias.copy_((counts * weights).log())", share="0"))
+wrong("start_at_prior", "added to the counts")(
+    _prior("bias.copy_((counts + (0 if weights is None else weights)).log())")
 )
