@@ -651,7 +651,7 @@ def _weighted(
     with torch.no_grad():
         for name, value in model.named_parameters():
             if only(name) and value.grad is not None:
-                value -= rate(lr) * (value.grad.sign() if sign else value.grad)
+                value.sub_(rate(lr) * (value.grad.sign() if sign else value.grad))
     plain = F.cross_entropy(model(images), labels)
     return {
         "loss": loss.item(), "after": loss_now().item(), "plain": plain.item(), "nothing": None,
@@ -1009,7 +1009,7 @@ def _erase_on(module: nn.Module, x: Tensor, probability: float, side: int, trial
         )
     hit = masks.flatten(1).any(1)
     share = hit.double().mean().item()
-    boxes = [_box(mask) for mask in masks[hit]]
+    boxes: list[Any] = [_box(mask) for mask in masks[hit]]
     with torch.no_grad():
         masks_again = [(module(x) != x).any(1).flatten(1).any(1) for _ in range(12)]
     shares = {round(one.double().mean().item(), 6) for one in masks_again}
