@@ -122,10 +122,6 @@ def _judge_receptive_fields(answer: Any) -> str:
                 "A window adds k - 1 steps; here a power or product of kernels is formed.",
                 grow=lambda kernel, stride: kernel * kernel - 1,
             ),
-            wrong(
-                "The order is (kernel, stride); here they are swapped.",
-                grow=lambda kernel, stride: stride - 1,
-            ),
             Mistake(
                 lambda layers: _fields([(s, k) for k, s in layers]),
                 "The order is (kernel, stride); here they are swapped.",
@@ -244,9 +240,14 @@ def _cost(
     macs: Any = 0
     for place, item in enumerate(config):
         if item == "M":
-            size = {"down": size // 2, "up": -(-size // 2), "no": size, "minus": size - 2, "float": size / 2}[
-                halve
-            ]  # type: ignore[assignment]
+            size = {
+                "down": size // 2,
+                "up": -(-size // 2),
+                "no": size,
+                "minus": size - 2,
+                "float": size / 2,
+                "quarter": size // 4,
+            }[halve]  # type: ignore[assignment]
             if carry == "doubles":
                 channels *= 2
             continue
@@ -269,6 +270,10 @@ def _judge_vgg_cost(answer: Any) -> str:
         return Mistake(lambda config, size: change(*_cost(config, size)), message)
 
     head = "The first convolution takes a grey picture: one channel comes in."
+    _own_size = (
+        "All weights are multiplied by the last size: the picture shrinks on the way, and each convolution works on its "
+        "own size. Add up in the loop."
+    )
     singles: dict[str, dict[str, Any]] = {
         "The biases are missing from the parameters: one for each channel that goes out.": {"bias": False},
         "The biases are counted as multiplications: they are added only.": {"mac_bias": True},
@@ -280,6 +285,7 @@ def _judge_vgg_cost(answer: Any) -> str:
             "halve": "float"
         },
         "A max-pool halves the side; here it takes 2 away.": {"halve": "minus"},
+        "A max-pool halves the side, and so leaves a quarter of the places; here it quarters the side.": {"halve": "quarter"},
         "Each convolution is counted as if one channel came in: carry along how many the last one gave.": {
             "carry": "no"
         },
@@ -346,7 +352,7 @@ def _judge_vgg_cost(answer: Any) -> str:
                     _cost(config, size)[0],
                     _cost(config, size, bias=False)[0] * _final_side(config, size) ** 2,
                 ),
-                "All weights are multiplied by the last size: each convolution works on its own size. Add up in the loop.",
+                _own_size,
             ),
             Mistake(
                 lambda config, size: _cost([n for n in config if n != "M"][-1:], size),
@@ -357,8 +363,19 @@ def _judge_vgg_cost(answer: Any) -> str:
                 "Only the last convolution counts: add them up with +=.",
             ),
             Mistake(
+                lambda config, size: _cost(config[: 1 + _first(config)], size),
+                "Only the first convolution counts: does a `return` stand inside the loop?",
+            ),
+            Mistake(
                 lambda config, size: _cost(config[:1], size),
                 "Only the first item counts: does a `return` stand inside the loop?",
+            ),
+            Mistake(
+                lambda config, size: (
+                    _cost(config, size)[0],
+                    _cost(config, size)[0] * _final_side(config, size) ** 2,
+                ),
+                _own_size,
             ),
             Mistake(
                 lambda config, size: _cost(config[1:], size, channels=config[0] if config[0] != "M" else 1),
@@ -373,6 +390,10 @@ def _judge_vgg_cost(answer: Any) -> str:
         explain=_explain_cost,
     )  # fmt: skip
     return "With it you can compare configurations before you build, let alone train, any of them."
+
+
+def _first(config: Config) -> int:
+    return next(place for place, item in enumerate(config) if item != "M")
 
 
 def _final_side(config: Config, size: int) -> int:
@@ -566,8 +587,8 @@ def _judge_strided_vgg(answer: Any) -> str:
         reference=_strided,
         trials=[
             Trial(([4, "M", 6, "M"], 7), (2, 1, 12, 12)),
-            Trial(([3, 5, "M", 4], 3), (3, 1, 9, 11)),
-            Trial(([2, "M", "M", 6], 5), (2, 1, 13, 8)),
+            Trial(([3, 5, "M", 4], 2), (3, 1, 9, 11)),
+            Trial(([2, "M", "M", 6], 4), (2, 1, 13, 8)),
         ],
         mistakes=[
             *(Variant(partial(_strided, kind=kind), text) for kind, text in _STRIDED_MISTAKES.items()),
@@ -810,6 +831,7 @@ def _fold_case(seed: int, words: str, **options: Any) -> Case:
                 out = result(x)
             seen["its shape"] = list(out.shape)
             seen["the values that the new convolution gives"] = out
+            seen["its bias"] = "none" if not convs or convs[0].bias is None else convs[0].bias.detach()
             seen["its weights"] = (
                 "parameters"
                 if convs and isinstance(convs[0].weight, nn.Parameter) and convs[0].weight.is_leaf
@@ -911,6 +933,9 @@ def _explain_fold(seen: dict[str, Any], expected: dict[str, Any], arguments: tup
         return None
     gap = found - right
     flat = gap - gap.mean(axis=(0, 2, 3), keepdims=True)
+    bias, fan_in = as_array(seen.get("its bias")), arguments[0].weight[0].numel()
+    if bias is not None and bias.dtype.kind == "f" and 0 < abs(bias).max() <= fan_in**-0.5 + 1e-6:
+        return "The new bias is never set: it is still random, as nn.Conv2d makes it."
     if abs(flat).max() < 1e-3:
         return (
             "The new weights are right and the new bias is not: it is beta + scale * (bias - mean), where bias is the "
@@ -932,7 +957,7 @@ def _judge_fold_batch_norm(answer: Any) -> str:
     def plus(shift: Callable[[Any, Any, Any], Any], message: str) -> Mistake:
         return wrong(message, shift=shift)
 
-    no_eps = "The eps is missing: batch norm divides by sqrt(variance + eps)."
+    no_eps = "The eps is missing, or is not this batch norm's own: divide by sqrt(variance + norm.eps)."
     own = "The convolution's own bias is forgotten: batch norm scales it too, scale * (bias - mean)."
     judge_function(
         answer,
@@ -957,7 +982,6 @@ def _judge_fold_batch_norm(answer: Any) -> str:
             by(lambda n: n.weight, "The variance is not used: divide by sqrt(variance + eps)."),
             by(lambda n: n.weight * (n.running_var + n.eps).sqrt(), "Divide by the standard deviation; here it multiplies."),
             by(lambda n: (n.running_var + n.eps).sqrt() / n.weight, "The scale is upside down: norm.weight / sqrt(variance + eps)."),
-            by(lambda n: n.weight / (n.running_var + 1e-5).sqrt(), "The eps is typed in: this batch norm has its own, norm.eps."),
             by(lambda n: n.weight / (n.running_var + 1e-3).sqrt(), "The eps is typed in: this batch norm has its own, norm.eps."),
             by(lambda n: n.weight / (n.running_var - n.eps).sqrt(), "The eps is added to the variance, not subtracted."),
             by(lambda n: n.weight / (n.running_mean + n.eps).abs().sqrt(), "The mean stands where the variance belongs."),
@@ -1194,7 +1218,7 @@ def _judge_unit_variance(answer: Any) -> str:
         reference=_scale,
         cases=[_variance_case(0), _variance_case(1)],
         mistakes=[
-            wrong("All deviations are measured before anything is scaled: a convolution that has been scaled changes what those behind it get. Measure each anew.", at_once=True),
+            wrong("Deviations are measured before the convolutions in front are scaled (all at once, or from the last to the first): scaling one changes what those behind it get. Begin with the first, and measure each anew.", at_once=True),
             wrong("It divides by the variance; the standard deviation is its root.", of=lambda out: out.var()),
             wrong("It divides by the root of the standard deviation; divide by the deviation itself.", of=lambda out: out.std().sqrt()),
             wrong("It multiplies by the standard deviation; divide.", apply="multiply"),
@@ -1208,7 +1232,6 @@ def _judge_unit_variance(answer: Any) -> str:
             wrong("Only the last convolution is scaled.", which=slice(-1, None)),
             wrong("The last convolution is left out.", which=slice(-1)),
             wrong("The first convolution is left out.", which=slice(1, None)),
-            wrong("The convolutions are taken from the last to the first: scaling one changes what those behind it get, so begin with the first.", which=slice(None, None, -1)),
             wrong("Each channel is scaled by its own deviation; one number for the whole convolution is asked for.", of=lambda out: out.std((0, 2, 3))),
             wrong("It divides by the mean of the values, not by their standard deviation.", of=lambda out: out.mean()),
             wrong("It divides by the mean of the absolute values, not by their standard deviation.", of=lambda out: out.abs().mean()),

@@ -590,7 +590,7 @@ wrong("fold_batch_norm", "needs one|where the given convolution has no bias|None
         "return new",
     )
 )
-wrong("fold_batch_norm", "typed in")(fold(s="s = norm.weight / torch.sqrt(norm.running_var + 1e-5)"))
+wrong("fold_batch_norm", "own")(fold(s="s = norm.weight / torch.sqrt(norm.running_var + 1e-5)"))
 wrong("fold_batch_norm", "copy of the convolution alone")(
     function("fold_batch_norm(conv, norm)", "return copy.deepcopy(conv)")
 )
