@@ -270,8 +270,9 @@ for name, config in CONFIGS.items():
 pd.DataFrame(fields, index=[f"after stage {k}" for k in range(1, 6)]).T
 
 # %% [markdown]
-# After stage 4 in all four. The field of the last layers is many times as large as the face: made for photographs of 224
-# pixels, most of it lies outside, in the padding. For 48 pixels, seeing enough is no reason to go beyond VGG11.
+# After stage 4, for a value in the middle, in all four. The field of the last layers is many times as large as the face: made
+# for photographs of 224 pixels, most of it lies outside, in the padding. For 48 pixels, seeing enough is no reason to go
+# beyond VGG11.
 #
 # ### Measured
 #
@@ -563,8 +564,8 @@ for size in (48, 64, 37):
 #
 # *11 minutes*
 #
-# In 2014 the deep ones did not train from random weights. The authors trained the shallowest first and put its layers into
-# the deeper ones to start from. What was in the way? Send the 64 drawn faces through a fresh, thin VGG19 and look, after each
+# In 2014 the authors did not leave the deep ones to random weights. They trained the shallowest first and put its layers into
+# the deeper ones to start from; only later did they find that better random weights would have done. What is in the way? Send the 64 drawn faces through a fresh, thin VGG19 and look, after each
 # convolution, at how much its values still *differ from face to face*; then go backward, and look at the gradient of its
 # weights.
 
@@ -628,8 +629,9 @@ for kind in KINDS:
 
 # %% [markdown]
 # With PyTorch's start each layer and its ReLU leave less than half of the differences. After sixteen, all faces look the
-# same to the head, and no gradient worth the name comes back. He's weights keep the signal alive by *starting* right; batch
-# norm measures and mends at every layer, at the start and at each step after it
+# same to the head, and no gradient worth the name comes back. He's weights keep the signal alive by *starting* right (the
+# course's are scaled for the way back: the gradient stays level, the signal loses a little on the way). Batch norm measures
+# and mends at every layer, at the start and at each step after it
 # ([Ioffe and Szegedy, 2015](https://arxiv.org/abs/1502.03167)).
 #
 # Does it matter for training? A stack of sixteen narrow convolutions is to learn the 64 faces by heart, made small so that a

@@ -145,6 +145,22 @@ def _judge_receptive_fields(answer: Any) -> str:
                 "The field itself is multiplied by the stride; only the step between neighbours is.",
             ),
             Mistake(
+                lambda layers: _backwards_step(layers, lambda f, k, s: f + (k - 1) * s),
+                "Each layer's own stride is its step here; its step is the product of the strides of all layers before it.",
+            ),
+            Mistake(
+                lambda layers: _kernel_jump(layers),
+                "The step is multiplied by the kernel; only strides set neighbours further apart.",
+            ),
+            Mistake(
+                lambda layers: _backwards_step(layers[::-1], lambda f, k, s: (f - 1) * s + k),
+                _on_the_way,
+            ),
+            Mistake(
+                lambda layers: _backwards_step(layers[::-1], lambda f, k, s: (f - 1) * s + k)[::-1],
+                _on_the_way,
+            ),
+            Mistake(
                 lambda layers: _backwards_step(layers, lambda f, k, s: f * k),
                 "Windows add, they do not multiply: two of 3 see 5, not 9.",
             ),
@@ -206,6 +222,21 @@ def _judge_receptive_fields(answer: Any) -> str:
     return "One walk for all layers: the field grows by the step, and the step by the strides."
 
 
+_on_the_way = (
+    "A walk backwards tells the field of the whole row at its end only; the values on its way are fields of the last layers "
+    "alone. Begin anew for each layer, or walk forwards."
+)
+
+
+def _kernel_jump(layers: Layers) -> list[int]:
+    fields, field, step = [], 1, 1
+    for kernel, _ in layers:
+        field += (kernel - 1) * step
+        step *= kernel
+        fields.append(field)
+    return fields
+
+
 def _steps(layers: Layers) -> list[int]:
     return list(itertools.accumulate((stride for _, stride in layers), lambda a, b: a * b))
 
@@ -234,10 +265,12 @@ def _cost(
     early: bool = False,
     by: str = "input",
     norm: int = 0,
+    area: str = "",
 ) -> tuple[Any, Any]:
     """The right answer, and with other options the wrong ones."""
     parameters: Any = 0
     macs: Any = 0
+    whole = size * size
     for place, item in enumerate(config):
         if item == "M":
             size = {
@@ -248,6 +281,7 @@ def _cost(
                 "float": size / 2,
                 "quarter": size // 4,
             }[halve]  # type: ignore[assignment]
+            whole //= {"halved": 2, "floored": 4}.get(area, 1)
             if carry == "doubles":
                 channels *= 2
             continue
@@ -256,7 +290,7 @@ def _cost(
         weights = window * (channels if by == "input" else item) * item
         parameters += weights + bias * item + norm * item
         side = size // 2 if early and config[place + 1 : place + 2] == ["M"] else size
-        macs += macs_factor * (weights + mac_bias * item) * places(side)
+        macs += macs_factor * (weights + mac_bias * item) * (whole if area else places(side))
         if carry == "yes":
             channels = item
     return parameters, macs
@@ -306,6 +340,16 @@ def _judge_vgg_cost(answer: Any) -> str:
             "early": True
         },
         "Batch norm is counted as well; there is none here.": {"norm": 2},
+        "Batch norm is counted as well, with its running statistics; there is none here.": {"norm": 4},
+        "A max-pool leaves a quarter of the places (half the height, half the width); here it leaves half of them.": {
+            "area": "halved"
+        },
+        "The places are divided by 4 and rounded; it is the side that is halved and rounded down, then squared.": {
+            "area": "floored"
+        },
+        "The convolutions are padded and give size * size values; here the rim is left out.": {
+            "places": lambda size: (size - 2) ** 2
+        },
     }  # fmt: skip
     known = list(singles.items())
     pairs = [
@@ -382,6 +426,26 @@ def _judge_vgg_cost(answer: Any) -> str:
                 "The first convolution is left out: from one channel, the grey picture, to its own width.",
             ),
             Mistake(
+                lambda config, size: (_cost(config, size)[0], _last_alone(config, size)[1]),
+                "The MACs are those of the last convolution alone: add them up with +=.",
+            ),
+            Mistake(
+                lambda config, size: (_last_alone(config, size)[0], _cost(config, size)[1]),
+                "The parameters are those of the last convolution alone: add them up with +=.",
+            ),
+            Mistake(
+                lambda config, size: (_cost(config, size)[0] + 7 * _width(config) + 7, _cost(config, size)[1] + 7 * _width(config)),
+                "The head is counted as well; the convolutions alone are asked for.",
+            ),
+            Mistake(
+                lambda config, size: (_cost(config, size)[0] + 7 * _width(config) + 7, _cost(config, size)[1]),
+                "The head is counted as well; the convolutions alone are asked for.",
+            ),
+            Mistake(
+                lambda config, size: tuple(list(one) for one in zip(*_each(config, size), strict=True)),
+                "Those are lists of the costs of each layer; return their sums, two numbers.",
+            ),
+            Mistake(
                 lambda config, size: tuple(_each(config, size)),
                 "Those are the costs of each layer; return their sums, two numbers.",
             ),
@@ -394,6 +458,10 @@ def _judge_vgg_cost(answer: Any) -> str:
 
 def _first(config: Config) -> int:
     return next(place for place, item in enumerate(config) if item != "M")
+
+
+def _width(config: Config) -> int:
+    return [item for item in config if item != "M"][-1]
 
 
 def _final_side(config: Config, size: int) -> int:
@@ -495,12 +563,15 @@ def _strided(config: Config, classes: int, kind: str = "right") -> nn.Module:
     layers: list[nn.Module] = []
     channels, shared = 1, {}
     ends = [n for n, item in enumerate(config) if item == "M"]
+    if kind == "shared" and "M M" not in " ".join(map(str, config)):
+        raise ValueError("no two of them can share")
     for place, item in enumerate(config):
         plain = kind if kind in ("no norm", "no relu", "norm last") else ""
         if item != "M":
             stride = 2 if kind == "moved" and place + 1 in ends else 1
             last = kind == "last bare" and place == max(n for n, one in enumerate(config) if one != "M")
-            layers += _brick(channels, item, "no relu" if last else plain, stride)
+            own = "no relu" if last else kind.removesuffix(" numbers") if kind.endswith(" numbers") else plain
+            layers += _brick(channels, item, own, stride)
             channels = item
             continue
         if kind == "moved" and place:
@@ -563,6 +634,9 @@ _STRIDED_MISTAKES = {
     "bare M": "The convolutions at \"M\" have neither batch norm nor ReLU behind them.",
     "no norm M": "The convolutions at \"M\" have no batch norm behind them.",
     "no relu M": "The convolutions at \"M\" have no ReLU behind them.",
+    "no norm numbers": "The convolutions at the numbers have no batch norm behind them.",
+    "no relu numbers": "The convolutions at the numbers have no ReLU behind them.",
+    "bare numbers": "The convolutions at the numbers have neither batch norm nor ReLU behind them.",
     "shared": "One convolution serves several \"M\": each needs its own weights.",
     "no norm": "There is no batch norm: one belongs behind each convolution.",
     "no relu": "There is no ReLU: one belongs behind each batch norm.",
@@ -717,6 +791,12 @@ def _judge_new_head(model: _Headed, before: _Headed, old: nn.Module, side: int, 
         )
     if not new:
         raise Wrong("The new head has no dense layer that PyTorch knows of.")
+    known = sum(p.numel() for p in before.features.parameters())
+    more = sum(p.numel() for p in model.parameters()) - known - sum(p.numel() for p in new[0].parameters())
+    if more:
+        raise Wrong(
+            f"Besides the dense layer the new head has {more} weights (a batch norm?), which were not asked for."
+        )
     weight = new[0].weight.detach().flatten(1)
     bias = torch.zeros(classes) if new[0].bias is None else new[0].bias.detach()
     if weight.shape != (classes, channels):
@@ -1061,6 +1141,7 @@ _DIRECTIONS = "the direction of each convolution's weights, which scaling leaves
 _BIASES = "the biases, scaled as the weights"
 _SPREADS = "the standard deviation of what each convolution gives"
 _OTHERS = "the dense layers, which stay as they are"
+_LAYERS = "the number of the model's layers"
 _HOOKS = "the number of hooks left behind"
 _LEAVES = "whether weights are still parameters that learn"
 
@@ -1082,6 +1163,7 @@ def _variance_case(number: int) -> Case:
         convs = _convs(model)
         hooks = sum(len(m._forward_hooks) + len(m._forward_pre_hooks) for m in model.modules())
         seen: dict[str, Any] = {
+            _LAYERS: sum(1 for _ in model.modules()),
             _LEAVES: all(p.is_leaf and p.requires_grad for p in model.parameters()),
             _DIRECTIONS: [F.normalize(m.weight.detach().flatten(), dim=0) for m in convs],  # type: ignore[operator,arg-type]
             _OTHERS: [m.weight.detach() for m in model.modules() if isinstance(m, nn.Linear)],
@@ -1130,6 +1212,8 @@ def _scale(
         hook.remove()
         if own == "relu":
             outs[0] = outs[0].relu()
+        if own in ("model", "images"):
+            return of(images if own == "images" else model(images))
         return of(conv.weight if own == "weights" else outs[0])  # type: ignore[arg-type]
 
     with torch.no_grad():
@@ -1171,6 +1255,8 @@ def _explain_variance(
         return (
             f"{seen[_HOOKS]} hooks are left behind: keep what register_forward_hook returns, and remove() it."
         )
+    if seen[_LAYERS] != expected[_LAYERS]:
+        return "The model has other layers than before (batch norm?): scale the weights of its convolutions, and add nothing."
     if not seen[_LEAVES]:
         return (
             "The weights are no plain parameters any more: change them under torch.no_grad(), or wrap the new ones in "
@@ -1203,7 +1289,7 @@ def _explain_variance(
             )
         return (
             f"The convolutions give deviations {', '.join(f'{v:.3g}' for v in spreads)}; expected 1 each. Divide by the "
-            "standard deviation of all the values that the convolution gives, before any ReLU."
+            "standard deviation of all the values that the convolution gives for these images, before any ReLU."
         )
     return None
 
@@ -1243,6 +1329,8 @@ def _judge_unit_variance(answer: Any) -> str:
             wrong("It takes the mean of the channels' deviations; the deviation of all values together is asked for.", of=lambda out: out.std((0, 2, 3)).mean()),
             wrong("It measures one image alone; the deviation over the whole batch is asked for.", of=lambda out: out[0].std()),
             wrong("The dense layer is scaled as well; scale the convolutions alone.", dense=True),
+            wrong("It divides by the spread of what the whole model gives; measure what each convolution gives.", own="model"),
+            wrong("It divides by the spread of the images themselves; measure what each convolution gives.", own="images"),
             Mistake(_redrawn, "The weights are drawn anew; scale those that are there."),
         ],
         explain=_explain_variance,
