@@ -149,10 +149,6 @@ def _judge_receptive_fields(answer: Any) -> str:
                 "Each layer's own stride is its step here; its step is the product of the strides of all layers before it.",
             ),
             Mistake(
-                lambda layers: _kernel_jump(layers),
-                "The step is multiplied by the kernel; only strides set neighbours further apart.",
-            ),
-            Mistake(
                 lambda layers: _backwards_step(layers[::-1], lambda f, k, s: (f - 1) * s + k),
                 _on_the_way,
             ),
@@ -162,11 +158,11 @@ def _judge_receptive_fields(answer: Any) -> str:
             ),
             Mistake(
                 lambda layers: _backwards_step(layers, lambda f, k, s: f * k),
-                "Windows add, they do not multiply: two of 3 see 5, not 9.",
+                "Windows add, they do not multiply: two of 3 see 5, not 9. Only strides set neighbours further apart, not kernels.",
             ),
             Mistake(
                 lambda layers: _backwards_step(layers, lambda f, k, s: f * k * s),
-                "Windows add, they do not multiply: two of 3 see 5, not 9.",
+                "Windows add, they do not multiply: two of 3 see 5, not 9. Only strides set neighbours further apart, not kernels.",
             ),
             Mistake(
                 lambda layers: [_fields(layers)[-1]] * bool(layers),
@@ -226,15 +222,6 @@ _on_the_way = (
     "A walk backwards tells the field of the whole row at its end only; the values on its way are fields of the last layers "
     "alone. Begin anew for each layer, or walk forwards."
 )
-
-
-def _kernel_jump(layers: Layers) -> list[int]:
-    fields, field, step = [], 1, 1
-    for kernel, _ in layers:
-        field += (kernel - 1) * step
-        step *= kernel
-        fields.append(field)
-    return fields
 
 
 def _steps(layers: Layers) -> list[int]:
@@ -533,7 +520,7 @@ class _Average(nn.Module):
 
     def __init__(self, channels: int, classes: int, kind: str) -> None:
         super().__init__()
-        self.dense = nn.Linear(channels, classes, bias=kind != "no dense bias")
+        self.dense = nn.Linear(channels, classes)
         self.kind = kind
 
     def forward(self, x: Tensor) -> Tensor:
@@ -545,7 +532,7 @@ class _Average(nn.Module):
         }.get(self.kind, lambda: x.mean((2, 3)))()
         out = self.dense(values)
         ends = {"softmax": lambda: out.softmax(1), "log": lambda: out.log_softmax(1), "relu": out.relu}
-        return ends.get(self.kind, lambda: out)()  # type: ignore[operator]
+        return ends.get(self.kind, lambda: out)()
 
 
 def _brick(i: int, o: int, kind: str, stride: int = 1, kernel: int = 3, padding: int = 1) -> list[nn.Module]:
@@ -554,14 +541,15 @@ def _brick(i: int, o: int, kind: str, stride: int = 1, kernel: int = 3, padding:
     if kind in ("no norm", "bare"):
         norm = []
     if kind in ("no relu", "bare"):
-        relu = []  # type: ignore[assignment]
+        relu = []
     return [*layers, *relu, *norm] if kind == "norm last" else [*layers, *norm, *relu]
 
 
 def _strided(config: Config, classes: int, kind: str = "right") -> nn.Module:
     """The right network, and with another kind a wrong one."""
     layers: list[nn.Module] = []
-    channels, shared = 1, {}
+    channels = 1
+    shared: dict[int, list[nn.Module]] = {}
     ends = [n for n, item in enumerate(config) if item == "M"]
     if kind == "shared" and "M M" not in " ".join(map(str, config)):
         raise ValueError("no two of them can share")
@@ -649,7 +637,6 @@ _STRIDED_MISTAKES = {
     "softmax": "There is a softmax at the end: cross_entropy applies its own, so return the logits.",
     "log": "There is a log-softmax at the end: cross_entropy applies its own, so return the logits.",
     "relu": "There is a ReLU after the dense layer: logits may be negative.",
-    "no dense bias": "The dense layer has no bias.",
 }  # fmt: skip
 
 
@@ -676,8 +663,8 @@ def _flat(config: Config, classes: int) -> nn.Module:
     """The features of the first trial, flattened."""
     network = _strided(config, classes)
     assert isinstance(network, nn.Sequential)
-    channels = network[-1].dense.in_features  # type: ignore[union-attr]
-    return nn.Sequential(*network[:-1], nn.Flatten(), nn.Linear(channels * 9, classes))
+    end: Any = network[-1]
+    return nn.Sequential(*network[:-1], nn.Flatten(), nn.Linear(end.dense.in_features * 9, classes))
 
 
 StridedVGG = Exercise("ch04", "StridedVGG", _judge_strided_vgg)
@@ -934,10 +921,8 @@ def _fold(
     conv: nn.Conv2d,
     norm: nn.BatchNorm2d,
     *,
-    scale: Callable[[nn.BatchNorm2d], Tensor] = lambda n: n.weight / (n.running_var + n.eps).sqrt(),  # type: ignore[operator]
-    shift: Callable[[nn.BatchNorm2d, Tensor, Tensor], Tensor] = lambda n, s, b: (
-        n.bias + s * (b - n.running_mean)
-    ),
+    scale: Callable[[Any], Tensor] = lambda n: n.weight / (n.running_var + n.eps).sqrt(),
+    shift: Callable[[Any, Any, Any], Any] = lambda n, s, b: n.bias + s * (b - n.running_mean),
     weights: str = "scaled",
     gives: str = "copy",
     bias: str = "given",
@@ -1031,7 +1016,7 @@ def _judge_fold_batch_norm(answer: Any) -> str:
     def wrong(message: str, **options: Any) -> Mistake:
         return Mistake(partial(_fold, **options), message)
 
-    def by(scale: Callable[[nn.BatchNorm2d], Any], message: str) -> Mistake:
+    def by(scale: Callable[[Any], Any], message: str) -> Mistake:
         return wrong(message, scale=scale)
 
     def plus(shift: Callable[[Any, Any, Any], Any], message: str) -> Mistake:
@@ -1165,7 +1150,7 @@ def _variance_case(number: int) -> Case:
         seen: dict[str, Any] = {
             _LAYERS: sum(1 for _ in model.modules()),
             _LEAVES: all(p.is_leaf and p.requires_grad for p in model.parameters()),
-            _DIRECTIONS: [F.normalize(m.weight.detach().flatten(), dim=0) for m in convs],  # type: ignore[operator,arg-type]
+            _DIRECTIONS: [F.normalize(m.weight.detach().flatten(), dim=0) for m in convs],  # type: ignore[operator]
             _OTHERS: [m.weight.detach() for m in model.modules() if isinstance(m, nn.Linear)],
             _HOOKS: hooks,
         }
@@ -1173,7 +1158,7 @@ def _variance_case(number: int) -> Case:
             module._forward_hooks.clear()
         seen[_SPREADS] = _deviations(model, images)
         seen[_BIASES] = [
-            (m.bias.detach() / m.weight.detach().norm())  # type: ignore[operator,union-attr]
+            (m.bias.detach() / m.weight.detach().norm())  # type: ignore[operator]
             for m in convs
             if m.bias is not None
         ]
