@@ -365,7 +365,8 @@ for stage, heat in enumerate(heats, start=1):
 # %% [markdown]
 # Pixels in the middle reach the value by many ways, those at the rim by one. What counts in practice, the **effective
 # receptive field**, is a round spot in the middle that grows more slowly than the formula's square
-# ([Luo et al., 2016](https://arxiv.org/abs/1701.04128)). This network is untrained; training can widen the spot.
+# ([Luo et al., 2016](https://arxiv.org/abs/1701.04128)). Here the picture's border cuts off the last two: a square of 34 x 34
+# is half of all its pixels, so by stage 5 the spot nearly fills it. This network is untrained; training can widen the spot.
 #
 # In a running notebook: how does the spot grow with depth, and how with the window?
 
