@@ -5,10 +5,12 @@ from __future__ import annotations
 import contextlib
 import copy
 import inspect
+import re
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -28,17 +30,18 @@ class _ChannelGate(nn.Module):
         super().__init__()
         self.kind = kind
         middle = {
+            "fixed": max(1, channels // 16),
+            "min": min(1, channels // reduction),
             "reduction is the width": reduction,
             "multiplied": channels * reduction,
             "no reduction": channels,
             "rounded up": -(-channels // reduction),
         }.get(kind, max(1, channels // reduction))
-        bias = kind != "no bias"
         if kind == "one layer":
             self.dense = nn.Linear(channels, channels)
         else:
-            self.reduce = nn.Linear(channels, middle, bias=bias)
-            self.expand = nn.Linear(middle, channels, bias=bias)
+            self.reduce = nn.Linear(channels, middle)
+            self.expand = nn.Linear(middle, channels)
 
     def squeezed(self, x: Tensor) -> Tensor:
         return {
@@ -49,7 +52,9 @@ class _ChannelGate(nn.Module):
             "detached squeeze": lambda: x.detach().mean((2, 3)),
             "relu first": lambda: x.relu().mean((2, 3)),
             "corner": lambda: x[:, :, 0, 0],
-        }.get(self.kind, lambda: x.mean((2, 3)))()
+            "one mean": lambda: x.mean((1, 2, 3))[:, None].expand(x.shape[:2]),
+            "per pixel": lambda: x.permute(0, 2, 3, 1),
+        }.get(self.kind, lambda: nn.functional.adaptive_avg_pool2d(x, 1).flatten(1))()
 
     def forward(self, x: Tensor) -> Tensor:
         kind, z = self.kind, self.squeezed(x)
@@ -73,7 +78,10 @@ class _ChannelGate(nn.Module):
             "rest": lambda: 1 - z.sigmoid(),
             "detached": lambda: z.sigmoid().detach(),
             "binary": lambda: (z > 0).float() + 0 * z,
-        }.get(kind, lambda: z.sigmoid())()[:, :, None, None]
+            "one gate": lambda: z.sigmoid().mean(1, keepdim=True),
+            "batch gates": lambda: z.sigmoid().mean(0, keepdim=True),
+        }.get(kind, lambda: z.sigmoid())()
+        gates = gates.permute(0, 3, 1, 2) if kind == "per pixel" else gates[:, :, None, None]
         return {
             "gates alone": lambda: gates,
             "gates spread": lambda: gates.expand_as(x),
@@ -84,6 +92,7 @@ class _ChannelGate(nn.Module):
             "averages gated": lambda: self.squeezed(x)[:, :, None, None] * gates,
             "averages gated, spread": lambda: (self.squeezed(x)[:, :, None, None] * gates).expand_as(x),
             "doubled": lambda: 2 * x * gates,
+            "squared": lambda: x * gates * gates,
             "relu last": lambda: (x * gates).relu(),
         }.get(kind, lambda: x * gates)()
 
@@ -98,6 +107,13 @@ _GATE_MISTAKES = {
     "deviation": "The squeeze takes the standard deviation; take the mean.",
     "batch": "The squeeze averages over the images of the batch as well: each image has gates of its own.",
     "corner": "The squeeze takes a single pixel of each channel; take the mean of them all.",
+    "one mean": "The squeeze averages over the channels too: each channel has a mean of its own.",
+    "per pixel": "There is no squeeze: each pixel gets gates of its own. Average each channel first.",
+    "one gate": "The gates of all channels are averaged into one: each channel has its own.",
+    "batch gates": "The gates are averaged over the images of the batch: each image has its own.",
+    "squared": "The input is multiplied by the gates twice.",
+    "fixed": "16 is typed in as the reduction; take the argument.",
+    "min": "min(1, ...) makes the middle 1 wide at most; max(1, ...) makes it 1 at least.",
     "relu first": "There is a ReLU before the squeeze: average the channels as they come.",
     "no relu": "The ReLU between the two dense layers is missing: without it they are one linear map.",
     "sigmoid between": "There is a sigmoid between the two dense layers; a ReLU belongs there.",
@@ -128,7 +144,6 @@ _GATE_MISTAKES = {
     "no reduction": "The middle is as wide as the input: divide by the reduction.",
     "rounded up": "channels / reduction is rounded up; // rounds down.",
     "one layer": "There is one dense layer; two are asked for, with a narrow middle between them.",
-    "no bias": "The dense layers have no biases; leave them in, as nn.Linear has them by itself.",
 }
 
 
@@ -136,21 +151,50 @@ def _variants(build: Callable[..., nn.Module], mistakes: dict[str, str]) -> list
     return [Variant(partial(build, kind=kind), text) for kind, text in mistakes.items()]
 
 
+_NO_BIAS = "The dense layers have no biases; leave them in, as nn.Linear has them by itself."
+
+
+def _without_biases(answer: Any, trial: Trial) -> bool:
+    try:
+        values = list(trial.build(answer).parameters())
+    except Exception:
+        return False
+    return bool(values) and all(value.dim() > 1 for value in values)
+
+
+def _judge(answer: Any, name: str, **options: Any) -> None:
+    """Judge a module, and say more of what the general messages only touch."""
+    try:
+        judge_module(answer, name, **options)
+    except Wrong as wrong:
+        said = str(wrong)
+        if "raised" in said and "float" in said:
+            raise Wrong(
+                f"A number of channels is a float: / divides, // divides and rounds down.\n{wrong}"
+            ) from wrong
+        if "chance" in said and "it lacks" in said:
+            said = said.partition("\n")[2]
+            raise Wrong(
+                f"Is a layer made in forward? Make it in __init__, or it is new in each pass.\n{said}"
+            ) from wrong
+        raise
+
+
 def _judge_channel_gate(answer: Any) -> str:
     name, mistakes = "ChannelGate", _variants(_ChannelGate, _GATE_MISTAKES)
-    judge_module(
-        answer,
-        name,
-        reference=_ChannelGate,
-        trials=[Trial((12, 4), (3, 12, 5, 6)), Trial((7, 2), (2, 7, 4, 4))],
-        mistakes=mistakes,
-    )
+    trials = [Trial((40, 4), (3, 40, 5, 6)), Trial((7, 2), (2, 7, 4, 4))]
+    try:
+        _judge(answer, name, reference=_ChannelGate, trials=trials, mistakes=mistakes)
+    except Wrong as wrong:
+        if _without_biases(answer, trials[0]):
+            raise Wrong(f"{_NO_BIAS}\n{wrong}") from wrong
+        raise
     few = Trial((6, 16), (3, 6, 4, 5))
     try:
         module = build_answer(answer, name, few)
         if any(not value.numel() for value in module.parameters()):
             raise Wrong(f"{name}{few.words}: a dense layer of width 0.")
-        judge_module(answer, name, reference=_ChannelGate, trials=[few], mistakes=mistakes)
+        _judge(answer, name, reference=_ChannelGate, trials=[few], mistakes=mistakes)
     except Wrong as wrong:
         raise Wrong(f"{_AT_LEAST}\n{wrong}") from wrong
     return "All of squeeze and excitation, in two dense layers. It fits behind any layer that has channels."
@@ -182,6 +226,25 @@ def _count(
     )
 
 
+def _stray(
+    widths: Sequence[int], depths: Sequence[int], reduction: int, *, times: Callable[..., float]
+) -> float:
+    """Each stage's block once, and then what is multiplied by a depth that is not its own."""
+    return times([2 * c * (c // reduction) + c + c // reduction for c in widths], depths, widths)
+
+
+_STRAY: tuple[tuple[Callable[..., float], str], ...] = (
+    (lambda ones, depths, _: sum(ones) * sum(depths), "Every stage is multiplied by all depths; each has one depth."),
+    (lambda ones, depths, _: sum(ones) * depths[-1], "All stages are multiplied by the last depth; each has its own."),
+    (lambda ones, depths, _: sum(ones) * depths[0], "All stages are multiplied by the first depth; each has its own."),
+    (
+        lambda ones, depths, widths: sum(d * o - (d - 1) * (o - 2 * c * ((o - c) // (2 * c + 1)))
+                                         for o, d, c in zip(ones, depths, widths, strict=True)),
+        "The biases are counted once a stage; each block has its own: mind the brackets around the sum.",
+    ),
+)  # fmt: skip
+
+
 def _explain_count(seen: dict[str, Any], expected: dict[str, Any], arguments: tuple[Any, ...]) -> str | None:
     found, (widths, depths, reduction) = as_array(seen[RESULT]), arguments
     if found is None or found.size != 1 or found.dtype.kind == "U":
@@ -208,6 +271,10 @@ def _judge_se_parameters(answer: Any) -> str:
             of([40, 24], [3, 1], 16, words="widths [40, 24], depths [3, 1] and reduction 16"),
         ],
         mistakes=[
+            *(Mistake(partial(_stray, times=times), message) for times, message in _STRAY),
+            wrong("The biases are counted twice.", one=lambda c, m: 2 * (c * m + c + m)),
+            wrong("The kernels are 1x1, and have no 9 weights.", one=lambda c, m: 18 * c * m + c + m),
+            wrong("A batch norm is counted besides; the block of gates has none.", one=lambda c, m: 2 * c * m + 3 * c + m),
             wrong("The biases are missing: each dense layer has one for each value that it gives.",
                   one=lambda c, m: 2 * c * m),
             wrong("The biases are missing, and channels / reduction is not a whole number: rounded down, //.",
@@ -291,9 +358,10 @@ class _SEBottleneck(nn.Module):
         self.kind = kind
         out = width if kind == "no expansion" else 4 * width
         strides = {"stride first": (stride, 1, 1), "stride last": (1, 1, stride)}.get(kind, (1, stride, 1))
-        self.conv1 = ConvNormAct(in_channels, width, kernel_size=1, stride=strides[0], act=None)
+        edge = 3 if kind == "all 3x3" else 1
+        self.conv1 = ConvNormAct(in_channels, width, kernel_size=edge, stride=strides[0], act=None)
         self.conv2 = ConvNormAct(width, width, stride=strides[1], act=None)
-        self.conv3 = ConvNormAct(width, out, kernel_size=1, stride=strides[2], act=None)
+        self.conv3 = ConvNormAct(width, out, kernel_size=edge, stride=strides[2], act=None)
         if kind == "no last norm":
             self.conv3.norm = nn.Identity()
         gated = {"middle": width, "after first": width, "pre": in_channels}.get(kind, out)
@@ -307,6 +375,8 @@ class _SEBottleneck(nn.Module):
         }.get(kind, gated // reduction)
         if kind != "no gates":
             self.se = SqueezeExcite(gated, squeeze_channels=squeezed)
+        if kind == "two gates":
+            self.more = SqueezeExcite(gated, squeeze_channels=squeezed)
         self.shortcut: nn.Module = nn.Identity()
         if kind != "no shortcut" and (stride != 1 or in_channels != out or kind == "always projected"):
             layers: list[nn.Module] = [nn.Conv2d(in_channels, out, 1, stride, bias=False)]
@@ -335,8 +405,14 @@ class _SEBottleneck(nn.Module):
         if kind in ("plain", "no shortcut"):
             return se(out).relu()
         shortcut = self.shortcut(x)
-        if kind in ("post", "before relu"):
+        if kind == "product":
+            return (se(out) * shortcut).relu()
+        if kind == "two gates":
+            out = self.more(out)
+        if kind in ("post", "before relu", "after sum, no relu"):
             out = out + shortcut
+            if kind == "after sum, no relu":
+                return se(out)
             return se(out.relu()) if kind == "post" else se(out).relu()
         if kind == "shortcut":
             return (out + se(shortcut)).relu()
@@ -366,6 +442,11 @@ _BOTTLENECK_MISTAKES = {
     "the input is added.",
     "before relu": "The gates come after the sum, and close the shortcut too: they belong on the branch, before "
     "the input is added.",
+    "after sum, no relu": "The gates come after the sum, and close the shortcut too, and no ReLU follows: they belong "
+    "on the branch, before the input is added.",
+    "product": "Branch and shortcut are multiplied; add them.",
+    "two gates": "There are two blocks of gates, one after the other; one is asked for.",
+    "all 3x3": "All convolutions are 3x3; first and last are 1x1.",
     "shortcut": "The gates are on the shortcut; they belong on the branch.",
     "both": "The gates are on the shortcut as well; they belong on the branch alone.",
     "pre": "The gates come before the branch (the position 'pre'); they belong behind its last batch norm.",
@@ -432,21 +513,32 @@ def _drop_idle_biases(module: nn.Module, x: Tensor) -> None:
                     one.bias.sub_(1)
 
 
+_APART = (
+    "Branch and shortcut do not fit: the 3x3 has the stride, and the shortcut a 1x1 convolution to 4 * width with "
+    "that stride, wherever the stride is not 1 *or* the channels differ."
+)
+
+
 def _judge_se_bottleneck(answer: Any) -> str:
-    judge_module(
-        _slim(answer),
-        "SEBottleneck",
-        reference=_SEBottleneck,
-        # Chosen so that no two layers of a block have the same shape.
-        trials=[
-            Trial((6, 4, 2, 2), (2, 6, 8, 8)),
-            Trial((12, 3, 1, 6), (2, 12, 6, 6)),
-            Trial((5, 3, 1, 2), (2, 5, 5, 7)),
-            Trial((16, 4, 2, 16), (2, 16, 6, 6)),
-            Trial((4, 4, 1, 8), (2, 4, 6, 6)),
-        ],
-        mistakes=_variants(_SEBottleneck, _BOTTLENECK_MISTAKES),
-    )
+    try:
+        _judge(
+            _slim(answer),
+            "SEBottleneck",
+            reference=_SEBottleneck,
+            # Chosen so that no two layers of a block have the same shape.
+            trials=[
+                Trial((14, 6, 2, 3), (2, 14, 8, 8)),
+                Trial((12, 3, 1, 6), (2, 12, 6, 6)),
+                Trial((5, 3, 1, 2), (2, 5, 5, 7)),
+                Trial((16, 4, 2, 16), (2, 16, 6, 6)),
+                Trial((4, 4, 1, 8), (2, 4, 6, 6)),
+            ],
+            mistakes=_variants(_SEBottleneck, _BOTTLENECK_MISTAKES),
+        )
+    except Wrong as wrong:
+        if "must match the size" in str(wrong):
+            raise Wrong(f"{_APART}\n{wrong}") from wrong
+        raise
     return "Sixteen of these and a stem are paper 1's SE-ResNet50."
 
 
@@ -467,7 +559,10 @@ class _ConcurrentGate(nn.Module):
         )
         if kind != "places alone":
             self.channel = SqueezeExcite(channels, squeeze_channels=squeezed)
-        if kind != "channels alone":
+        if kind == "two layers":
+            self.narrow = nn.Conv2d(channels, squeezed, 1)
+            self.place = nn.Conv2d(squeezed, 1, 1, bias=False)
+        elif kind not in ("channels alone", "mean map"):
             size = 3 if kind == "3x3" else 7 if kind == "7x7" else 1
             maps = channels if kind.startswith("a map a channel") else 1
             self.place = nn.Conv2d(channels, maps, size, padding=size // 2, bias=kind.endswith("biased"))
@@ -476,8 +571,12 @@ class _ConcurrentGate(nn.Module):
         kind = self.kind
         if kind == "channels alone":
             return self.channel(x)
-        place = self.place(x)
+        if kind == "mean map":
+            place = x.mean(1, keepdim=True)
+        else:
+            place = self.place(self.narrow(x).relu() if kind == "two layers" else x)
         gates = {
+            "relu, sigmoid": lambda: place.relu().sigmoid(),
             "no sigmoid": lambda: place,
             "relu": lambda: place.relu(),
             "tanh": lambda: place.tanh(),
@@ -493,6 +592,12 @@ class _ConcurrentGate(nn.Module):
             "product": lambda: one * gates,
             "squared": lambda: one * other,
             "maximum": lambda: torch.maximum(one, other),
+            "minimum": lambda: torch.minimum(one, other),
+            "both and places": lambda: one * gates + other,
+            "both and channels": lambda: one * gates + one,
+            "places of the gated": lambda: one + x * self.place(one).sigmoid(),
+            "all added": lambda: x + one + gates,
+            "sigmoid of the sum": lambda: x * (one + place).sigmoid(),
             "mean": lambda: (one + other) / 2,
             "channels first": lambda: one * self.place(one).sigmoid(),
             "channels first, added": lambda: one + one * self.place(one).sigmoid(),
@@ -520,6 +625,16 @@ _CONCURRENT_MISTAKES = {
     "squared": "The two gated inputs are multiplied; add them.",
     "maximum": "That is the greater of the two; add them. (The authors' later paper has both.)",
     "mean": "That is the mean of the two; add them.",
+    "minimum": "That is the smaller of the two; add them.",
+    "both and places": "The channels' result is gated by the places besides: gate the input by each, and add the two.",
+    "both and channels": "The places' gate is multiplied onto what the channels let through: gate the input by each.",
+    "places of the gated": "The gate of the places is computed from what the channels have let through: both gates see "
+    "the input itself, side by side.",
+    "all added": "The gate of the places is added as it is, and the input ungated: multiply the two.",
+    "sigmoid of the sum": "The two are added before one sigmoid; each gate has its own.",
+    "relu, sigmoid": "There is a ReLU before the sigmoid of the places: no gate could then fall below a half.",
+    "mean map": "The places are gated by the mean of the channels; a 1x1 convolution from all of them is asked for.",
+    "two layers": "The gate of the places has two convolutions; one is asked for, from all channels to one map.",
     "minus": "One is subtracted from the other; add them.",
     "channels first": "The places are gated from what the channels have let through: both gates see the input "
     "itself, side by side.",
@@ -550,7 +665,7 @@ _CONCURRENT_MISTAKES = {
 
 
 def _judge_concurrent_gate(answer: Any) -> str:
-    judge_module(
+    _judge(
         answer,
         "ConcurrentGate",
         reference=_ConcurrentGate,
@@ -625,7 +740,7 @@ def _read(
     images: Tensor,
     *,
     mode: str | None = "eval",
-    restore: bool = True,
+    restore: bool | str = True,
     remove: bool = True,
     part: str = "gate",
     given: bool = False,
@@ -651,7 +766,7 @@ def _read(
         for handle in handles:
             handle.remove()
     if restore:
-        model.train(was)
+        model.train(True if restore == "train" else was)
     return made(found)
 
 
@@ -664,7 +779,7 @@ def _only_boxed(found: Any, right: Tensor) -> bool:
     )
 
 
-def _explain_read(seen: dict[str, Any], expected: dict[str, Any], _: tuple[Any, ...]) -> str | None:
+def _explain_read(seen: dict[str, Any], expected: dict[str, Any], arguments: tuple[Any, ...]) -> str | None:
     found, right = seen[GATES], expected[GATES]
     if found is None:
         return "It returns nothing (None): is a `return` missing?"
@@ -675,15 +790,23 @@ def _explain_read(seen: dict[str, Any], expected: dict[str, Any], _: tuple[Any, 
     if not found:
         return "The dictionary is empty: is the batch passed through the network before the hooks are removed, and "\
             "are the modules of the kind layers.SqueezeExcite?"  # fmt: skip
+    known = dict(arguments[0].named_modules())
     if len(found) == 1 < len(right) and next(iter(found)) != next(iter(right)):
-        return "Only one entry is there, the last one's: in a loop, a function or lambda looks its names up when it is "\
-            "called, and by then they are the last one's. Bind them: lambda ..., name=name."  # fmt: skip
+        if next(iter(found)) in known:
+            return "Only one entry is there, the last one's: in a loop, a function or lambda looks its names up when it "\
+                "is called, and by then they are the last one's. Bind them: lambda ..., name=name."  # fmt: skip
+        return "All share one key, and the last overwrites the others: take the names that named_modules() gives."
     if set(found) < set(right):
         return "Some modules are missing: named_modules() walks through all levels, named_children() through one."
     if set(found) == set(right):
         arrays = {name: as_array(value) for name, value in found.items()}
         if any(one is None or one.dtype.kind == "U" for one in arrays.values()):
             return "The values are no arrays of gates."
+        if any(np.isnan(one).any() for one in arrays.values() if one is not None):
+            return "Where a map is 0, what is gated divided by it is no number: read what the module's .gate gives."
+        if all(one is not None and one.shape == arguments[1].shape for one in arrays.values()):
+            return "The gates are computed from the images themselves; inside the network each module gets the maps "\
+                "before it: let a hook read what its .gate gives, and pass the images through the network."  # fmt: skip
         if all(_only_boxed(arrays[name], right[name]) for name in right):
             return "The gates are right but for their shape: (images, channels) is asked for, flatten(1)."
     elif len(found) == len(right):
@@ -710,6 +833,10 @@ def _judge_read_gates(answer: Any) -> str:
             wrong(training, mode=None, shape=lambda g: g),
             wrong(training, mode=None, remove=False),
             wrong("The gates are read in training mode: batch norm then uses this batch.", mode="train"),
+            wrong("The network is left in training mode; put back the mode it was in.", restore="train"),
+            wrong("Only the last image's gates are there: pass all images at once, or join the gates.", shape=lambda g: g[-1:].flatten(1)),
+            wrong("Only the first channel's gates are there.", shape=lambda g: g[:, 0].flatten()),
+            wrong("The gates are rounded; return them as they are.", shape=lambda g: g.flatten(1).round()),
             wrong("The network is left in evaluation mode; put back the mode it was in.", restore=False),
             wrong("The hooks stay in the network: keep what register_forward_hook returns, and call .remove().",
                   remove=False),
@@ -776,6 +903,13 @@ read_gates = Exercise("ch06", "read_gates", _judge_read_gates)
 OUT, ALONE, PASSED = "the logits of other images", "those of an image alone", "the network that was passed"
 
 
+_MIXED = (
+    "A module scales by values that are not its own: those of another module (in a loop, a lambda looks its names up when "
+    "it is called: bind them, mean=mean), those of single images (take the mean over them), or it was put in a wrong "
+    "place (setattr wants the parent and the last part of the name)."
+)
+
+
 def _freeze_case(seed: int, hard: bool, training: bool) -> Case:
     def make() -> tuple[Any, ...]:
         return _network(seed, hard, training), torch.randn(
@@ -789,8 +923,13 @@ def _freeze_case(seed: int, hard: bool, training: bool) -> Case:
         mode = _mode(result)
 
         def logits(one: nn.Module, images: Tensor) -> Tensor:
-            with torch.no_grad():
-                return run(one.eval(), images, what="The network that freeze_gates returns")
+            try:
+                with torch.no_grad():
+                    return run(one.eval(), images, what="The network that freeze_gates returns")
+            except Wrong as wrong:
+                if re.search("must match|not be broadcast|expanded size", str(wrong)):
+                    raise Wrong(f"{_MIXED}\n{wrong}") from wrong
+                raise
 
         whole = logits(result, others)
         return {
@@ -822,7 +961,7 @@ def _freeze(
     images: Tensor,
     *,
     mode: str | None = "eval",
-    restore: bool = True,
+    restore: bool | str = True,
     part: str = "gate",
     made: Callable[[Tensor, SqueezeExcite], Tensor] = lambda g, se: g.mean(0, keepdim=True),
     only: slice = slice(None),
@@ -842,7 +981,7 @@ def _freeze(
     def measured() -> dict[str, Tensor]:
         values: dict[str, Tensor] = {}
         handles = [
-            getattr(one, part).register_forward_hook(
+            (one if part == "itself" else getattr(one, part)).register_forward_hook(
                 lambda _, __, out, name=name: values.__setitem__(name, out.detach())
             )
             for name, one in _gated(model).items()
@@ -859,10 +998,12 @@ def _freeze(
         parent, _, last = name.rpartition(".")
         if batch:
             one.gate.register_forward_hook(lambda _, __, out: out.mean(0, keepdim=True).expand_as(out))
+        elif kind == "no sigmoid":
+            one.gate = nn.Identity()
         elif effect:
             setattr(model.get_submodule(parent), last, _Constant(made(gates, one), kind))
     if restore:
-        model.train(was)
+        model.train(True if restore == "train" else was)
     return model if returned else None
 
 
@@ -924,6 +1065,16 @@ def _judge_freeze_gates(answer: Any) -> str:
             wrong("The squeezed averages are used as gates; take what the gate gives.", part="squeeze"),
             wrong("All gates are 1: that takes squeeze and excitation out, instead of freezing it.",
                   made=lambda g, se: torch.ones_like(g[:1])),
+            wrong("The network is left in training mode; put back the mode it was in.", restore="train"),
+            wrong("The sigmoid is taken away, and the gates still follow the images: keep their mean.", kind="no sigmoid"),
+            wrong("That is one minus the mean gates.", made=lambda g, se: 1 - g.mean(0, keepdim=True)),
+            wrong("The standard deviation of the gates is kept; the mean is asked for.", made=lambda g, se: g.std(0, keepdim=True)),
+            wrong("The gates are what the bias alone gives; keep the mean of the gates over the images.",
+                  made=lambda g, se: se.gate(se.expand.bias[None, :, None, None]).detach()),
+            wrong("The mean of the gated maps is used as gates: measure what .gate gives, not what the module returns.",
+                  part="itself"),
+            wrong("The mean of the gated maps is used as gates: measure what .gate gives, not what the module returns.",
+                  part="itself", made=lambda y, se: y.mean((0, 2, 3), keepdim=True)),
             wrong("All gates are 0: nothing passes.", made=lambda g, se: torch.zeros_like(g[:1])),
             wrong("All gates are a half, which is where gates start, not their mean.",
                   made=lambda g, se: torch.full_like(g[:1], 0.5)),
