@@ -534,7 +534,7 @@ for block, ax in enumerate(axes):
     ax.invert_yaxis()
     ax.set_title(f"block {block + 1}")
 axes[1].legend()
-axes[2].set_xlabel("share of the gates' variance that is explained")
+axes[2].set_xlabel("share of the gates' variance explained; no bar: none")
 plt.show()
 
 # %%
@@ -851,8 +851,8 @@ p = 0.70
 print(f"exactly one is right on {2 * p * (1 - p):.0%}")
 
 # %% [markdown]
-# Networks that learn the same data make similar mistakes, so $d$ lies below that. How far? Two recorded networks can tell,
-# by their predictions for the same test images; for the pair of paper 1's claim, as soon as it is recorded:
+# Networks that learn the same data make similar mistakes, so $d$ lies below that. How far? The recorded predictions of
+# two other networks, trained for a short time, give an idea; for the pair of the claim, as soon as it is recorded:
 
 
 # %%

@@ -1031,6 +1031,8 @@ def _judge_freeze_gates(answer: Any) -> str:
             wrong("Nothing has changed: a name in a loop is only a name, so put the new module into its parent with "
                   "setattr, or change what the module holds.", effect=False),
             wrong("Nothing has changed, and the network is left in evaluation mode.", effect=False, restore=False),
+            wrong("Nothing has changed but the statistics of batch norm, which a pass in training mode moves.",
+                  effect=False, mode=None),
             wrong(training, mode=None),
             wrong("The gates are measured in training mode: batch norm then uses this batch.", mode="train"),
             wrong("The network is left in evaluation mode; put back the mode it was in.", restore=False),

@@ -708,3 +708,86 @@ wrong("freeze_gates", "shapes|different shapes|size")(
         *DONE,
     )
 )
+
+# More of them ------------------------------------------------------------------------------------------------
+
+wrong("ChannelGate", "each pixel gets gates of its own")(
+    gate(
+        "return x * torch.sigmoid(self.b(F.relu(self.a(x))))",
+        start=[MIDDLE, "self.a, self.b = nn.Conv2d(channels, m, 1), nn.Conv2d(m, channels, 1)"],
+    )
+)
+wrong("ChannelGate", "averaged into one")(
+    gate(MEAN, HIDDEN, GATES, "return x * g.mean(1)[:, None, None, None]")
+)
+wrong("ChannelGate", "typed in")(
+    gate(*FOUR, start=["m = max(1, channels // 16)", "self.a, self.b = nn.Linear(channels, m), nn.Linear(m, channels)"])
+)  # fmt: skip
+wrong("ChannelGate", "// divides and rounds down")(
+    gate(*FOUR, start=["m = max(1, channels / reduction)", "self.a, self.b = nn.Linear(channels, m), nn.Linear(m, channels)"])
+)  # fmt: skip
+wrong("ChannelGate", "leaky_relu")(gate(MEAN, "z = F.leaky_relu(self.a(z))", GATES, SCALE))
+wrong("se_parameters", "counted twice")(
+    count("return sum(2 * d * (w * (w // reduction) + w + w // reduction) for w, d in zip(widths, depths))")
+)
+wrong("se_parameters", "mind the brackets")(
+    count("return sum(d * 2 * w * (w // reduction) + w + w // reduction for w, d in zip(widths, depths))")
+)
+wrong("se_parameters", "last depth")(
+    count(*LOOP, "    total = total + 2 * c * m + c + m", "return total * n")
+)
+ALL_RIGHT = "return F.relu(self.se(self.branch(x)) + self.short(x))"
+wrong("SEBottleneck", "Branch and shortcut do not fit")(
+    bottle(ALL_RIGHT, start=[*TRUNK[:3], "if in_channels != wide:", TRUNK[4], GATED])
+)
+wrong("SEBottleneck", "Branch and shortcut do not fit")(
+    bottle(ALL_RIGHT, start=[*TRUNK[:3], "if stride != 1:", TRUNK[4], GATED])
+)
+wrong("SEBottleneck", "`reduction` itself")(
+    bottle(ALL_RIGHT, start=[*TRUNK, "self.se = layers.SqueezeExcite(wide, squeeze_channels=reduction)"])
+)
+wrong("SEBottleneck", "multiplied; add")(bottle("return F.relu(self.se(self.branch(x)) * self.short(x))"))
+wrong("SEBottleneck", "hardsigmoid")(
+    bottle(ALL_RIGHT, start=[*TRUNK, GATED.replace("reduction)", "reduction, gate=nn.Hardsigmoid)")])
+)
+wrong("ConcurrentGate", "one sigmoid")(
+    concurrent("return x * torch.sigmoid(self.channel(x) + self.place(x))")
+)
+wrong("ConcurrentGate", "below a half")(
+    concurrent("return self.channel(x) + x * torch.sigmoid(F.relu(self.place(x)))")
+)
+wrong("ConcurrentGate", "made in forward")(
+    concurrent("return self.channel(x) + x * nn.Conv2d(x.shape[1], 1, 1)(x).sigmoid()", start=BOTH[:1])
+)
+wrong("ConcurrentGate", "changes its input")(
+    concurrent("y = self.channel(x)", "x *= self.place(x).sigmoid()", "return x + y")
+)
+wrong("read_gates", "last image's gates")(
+    read(*START, *WALK, KEEP, "for image in images: model(image[None])", *AWAY, END)
+)
+wrong("read_gates", "is no number")(
+    read(*START, *WALK, KEEP.replace("module.gate", "module").replace("o.flatten(1)", "(o / i[0]).mean((2, 3))"), *PASS, *AWAY, END)
+)  # fmt: skip
+wrong("read_gates", "share one key")(
+    read(*START, *WALK, KEEP.replace("name=name", "name='se'"), *PASS, *AWAY, END)
+)
+wrong("read_gates", "left in training mode")(read(*START, *WALK, KEEP, *PASS, AWAY[0], "model.train()", END))
+wrong("freeze_gates", "sigmoid is applied once more")(
+    freeze(
+        *MEASURE,
+        "for name, g in found.items():",
+        "    se = model.get_submodule(name)",
+        "    se.expand.weight.data.zero_()",
+        "    se.expand.bias.data.copy_(g.mean(0).flatten())",
+        *DONE,
+    )
+)
+wrong("freeze_gates", "gated maps is used")(
+    freeze(*[line.replace("module.gate.", "module.") for line in MEASURE], *CONSTANT, *PUT, *DONE)
+)
+wrong("freeze_gates", "not its own")(
+    freeze(*MEASURE, *CONSTANT, "for name, g in found.items():", "    setattr(model, name, Scale(g.mean(0, keepdim=True)))", *DONE)
+)  # fmt: skip
+wrong("freeze_gates", "Nothing has changed")(
+    freeze("for p in model.parameters(): p.requires_grad_(False)", "model(images)", "return model")
+)
