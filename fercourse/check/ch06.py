@@ -211,7 +211,7 @@ def _count(
     depths: Sequence[int],
     reduction: int,
     *,
-    one: Callable[[int, int], float] = lambda c, m: 2 * c * m + c + m,
+    one: Callable[[int, Any], float] = lambda c, m: 2 * c * m + c + m,
     middle: Callable[[int, int], float] = lambda c, r: c // r,
     times: Callable[[int], int] = lambda depth: depth,
     stages: slice = slice(None),
@@ -249,8 +249,8 @@ def _explain_count(seen: dict[str, Any], expected: dict[str, Any], arguments: tu
     found, (widths, depths, reduction) = as_array(seen[RESULT]), arguments
     if found is None or found.size != 1 or found.dtype.kind == "U":
         return None
-    last = list(zip(widths, depths, strict=True))[-1]
-    if found.item() in (_count(*zip(last, strict=True), reduction), _count([last[0]], [1], reduction)):
+    width, depth = widths[-1], depths[-1]
+    if found.item() in (_count([width], [depth], reduction), _count([width], [1], reduction)):
         return "That is the last stage alone: add the stages up, instead of keeping the newest."
     if abs(found.item() - expected[RESULT] / 1e6) < 1e-6:
         return "That is in millions; the number itself is asked for."
@@ -492,7 +492,7 @@ def _slim(answer: Any) -> Any:
     if not (inspect.isclass(answer) and issubclass(answer, nn.Module)) or answer is nn.Module:
         return answer
 
-    class Slim(answer):  # type: ignore[misc, valid-type]
+    class Slim(answer):
         def __init__(self, *arguments: Any, **options: Any) -> None:
             super().__init__(*arguments, **options)
             with contextlib.suppress(Exception):  # whatever is wrong is told when it is judged
