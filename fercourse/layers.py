@@ -74,12 +74,15 @@ class SqueezeExcite(nn.Module):
         self.expand = nn.Conv2d(squeeze_channels, channels, 1)
         self.gate = gate()
 
-    def forward(self, x: Tensor) -> Tensor:
-        """(B, channels, H, W) -> the same shape."""
+    def gates(self, x: Tensor) -> Tensor:
+        """(B, channels, H, W) -> each channel's gate, (B, channels, 1, 1)."""
         scale = self.squeeze(x)  # (B, channels, 1, 1)
         scale = self.act(self.reduce(scale))  # (B, squeeze_channels, 1, 1)
-        scale = self.gate(self.expand(scale))  # (B, channels, 1, 1)
-        return x * scale
+        return self.gate(self.expand(scale))  # (B, channels, 1, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, channels, H, W) -> the same shape."""
+        return x * self.gates(x)
 
 
 class InvertedResidual(nn.Module):
