@@ -195,7 +195,7 @@ def draw_spiral(ax, dims, seed=1):
     ax.set_axis_off()
 
 
-# %% mystnb={"image": {"alt": "Four times a spiral in grey, with what a ReLU leaves of it. In 2 dimensions only one quadrant of it is recovered and the rest collapses onto two lines and the centre; in 3 and 5 dimensions a growing part is recovered; in 15 dimensions all of it."}}
+# %% mystnb={"image": {"alt": "Four times a spiral in grey, with what a ReLU leaves of it. In 2 dimensions a third of it is recovered and the rest collapses onto two straight lines; in 3 dimensions half of it, in 5 most of it, and the rest on one line; in 15 dimensions all of it."}}
 figure, axes = plt.subplots(2, 2, figsize=(6.4, 6), layout="constrained")
 for ax, dims in zip(axes.flat, (2, 3, 5, 15), strict=True):
     draw_spiral(ax, dims)
@@ -431,7 +431,7 @@ def cost(name, **options):
     return params / 1e6, macs / 1e6
 
 
-# %% mystnb={"image": {"alt": "Parameters and multiply-accumulates of MobileNetV2 against the width multiplier from 0.25 to 1.5, each divided by its value at 1. Multiply-accumulates rise steadily and faster than the width; parameters flatten out below 1."}}
+# %% mystnb={"image": {"alt": "Parameters and multiply-accumulates of MobileNetV2 against the width multiplier from 0.25 to 1.5, each divided by its value at 1. Both curves lie nearly on each other and rise faster than the width: about a third at 0.5, more than double at 1.5."}}
 widths = (0.25, 0.5, 0.75, 1.0, 1.25, 1.5)
 costs = torch.tensor([cost("mobilenet_v2", width_mult=w) for w in widths])
 relative = costs / costs[widths.index(1.0)]
@@ -444,8 +444,9 @@ ax.legend()
 plt.show()
 
 # %% [markdown]
-# Twice the width is about four times the cost, since a 1 x 1 convolution grows with both its ends. Below 1, parameters fall
-# more slowly: the paper leaves the last 1280 channels as they are, and the layer before them keeps its size on one side. In a
+# Twice the width is three to four times the cost, since a 1 x 1 convolution grows at both its ends. It is not quite four, for the
+# rounding, and because the last 1280 channels are not narrowed below a width of 1. Parameters and multiplications go together
+# here: a width changes all layers alike. You will soon see a change that does one thing to these and another to those. In a
 # running notebook, choose yourself:
 
 
