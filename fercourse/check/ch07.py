@@ -559,7 +559,7 @@ class _Mobile(nn.Module):
         padding = {"padding 1": 1, "no padding": 0}.get(kind, k // 2)
         groups = {"full": 1, "groups of in": i}.get(kind, w)
         edge = (3, 1) if kind == "3x3 edges" else (1, 0)
-        self.conv1 = nn.Conv2d(i, w, edge[0], s1, edge[1], bias=False)
+        self.conv1: nn.Module = nn.Conv2d(i, w, edge[0], s1, edge[1], bias=False)
         self.norm1 = nn.Identity() if kind in ("no norm", "no first norm") else nn.BatchNorm2d(w)
         self.conv2 = nn.Conv2d(w, w, k, s2, padding, groups=groups, bias=False)
         self.norm2 = nn.Identity() if kind in ("no norm", "no middle norm") else nn.BatchNorm2d(w)
@@ -760,32 +760,22 @@ def _keep(model: nn.Module, *, which: int | slice = -1, kind: str = "") -> Any:
         strided = _convs(model)
     if kind == "depthwise alone":
         strided = [conv for conv in strided if conv.groups > 1]
-    if kind == "to 2":
-        for conv in _convs(model)[-1:]:
-            conv.stride = (2, 2)
-        return None
-    chosen = strided[which] if isinstance(which, slice) else strided[which : which + 1 or None]
-    for conv in chosen:
-        if kind in ("fresh", "fresh copied", "fresh full"):
-            _renew(given, conv, copied=kind == "fresh copied")
+    for conv in strided[which] if isinstance(which, slice) else strided[which : which + 1 or None]:
+        if kind == "fresh":
+            _renew(given, conv)
         else:
             conv.stride = (1, 1)
-    if kind in ("upsampled",):
-        return nn.Sequential(model, nn.Upsample(scale_factor=2))
     return model
 
 
-def _renew(model: nn.Module, conv: nn.Conv2d, *, copied: bool) -> None:
+def _renew(model: nn.Module, conv: nn.Conv2d) -> None:
     """Put a new convolution of stride 1 in the place of another."""
-    for one in model.modules():
+    new = copy.deepcopy(conv)
+    new.reset_parameters()
+    new.stride = (1, 1)
+    for one in list(model.modules()):
         for name, child in list(one.named_children()):
             if child is conv:
-                new = nn.Conv2d(
-                    conv.in_channels, conv.out_channels, conv.kernel_size, 1, conv.padding,
-                    groups=conv.groups, bias=conv.bias is not None,
-                )  # fmt: skip
-                if copied:
-                    new.load_state_dict(conv.state_dict())
                 setattr(one, name, new)
 
 
@@ -954,7 +944,8 @@ def _wanted(module: nn.Module) -> bool:
 
 def _pair_for(conv: nn.Conv2d, kind: str) -> nn.Module:
     """Return what stands in a convolution's place; ``kind`` names what is wrong with it, if anything."""
-    i, o, stride = conv.in_channels, conv.out_channels, conv.stride
+    i, o = conv.in_channels, conv.out_channels
+    stride: Any = conv.stride
     padding: Any = {"padding 1": 1, "no padding": 0}.get(kind, conv.padding)
     had = conv.bias is not None
     if kind == "pointwise first":
