@@ -147,8 +147,8 @@ print(f"kept of a random convolution by one pattern a channel: {share:.0%}")
 
 # %% [markdown]
 # So a full convolution cannot be *replaced* after training. A network is built of separable ones from the start, with batch
-# norm and an activation between the halves (in V1 and V3; V2 has no second activation, see below), and learns to live with
-# that. V1 was VGG in style, each 3 x 3 convolution split in two
+# norm and an activation after each half (in V1; its successors leave the second activation out, as you will see), and
+# learns to live with that. V1 was VGG in style, each 3 x 3 convolution split in two
 # ([Howard et al., 2017](https://arxiv.org/abs/1704.04861)).
 #
 # ## What a ReLU takes away
@@ -720,8 +720,8 @@ for name in ("vgg11", "mobilenet_v2"):
         )
 
 # %% [markdown]
-# A number that a depthwise layer fetches is used about five times and then put away: once for each weight of its 3 x 3 pattern,
-# and no other channel wants it. In a full convolution all output channels want it. So the depthwise layers of MobileNetV2 do a
+# What goes into a depthwise layer is used nine times, once for each weight of the 3 x 3 pattern, and one number comes out for each
+# that went in: four or five multiplications for a number moved. In a full convolution all output channels want the number. So the depthwise layers of MobileNetV2 do a
 # small share of its multiplications, move a large share of its numbers, and leave the processor waiting. And each layer, however
 # small, must be started, and brings a batch norm and an activation that do nothing but read and write: MobileNetV2 has 52
 # convolutions, VGG11 eight. On a GPU, starting them can take longer than computing them.

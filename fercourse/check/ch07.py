@@ -420,7 +420,7 @@ def _swish_case(x: Tensor, words: str) -> Case:
             )
         return {"the values": values, "the slopes": slopes}
 
-    return Case(lambda: (x.clone(),), words, observe, rtol=1e-4, atol=1e-5)
+    return Case(lambda: (x.clone(),), words, observe, rtol=2e-3, atol=2e-3)
 
 
 def _ask_for_two(result: Any) -> None:
@@ -488,10 +488,10 @@ def _explain_swish(seen: dict[str, Any], expected: dict[str, Any], arguments: tu
     """Name values and slopes each by itself, as far as they are known."""
     x = arguments[0]
     for name, kinds in (("the values", _VALUES), ("the slopes", _SLOPES)):
-        if not differs(seen[name], expected[name], rtol=1e-4, atol=1e-5):
+        if not differs(seen[name], expected[name], rtol=2e-3, atol=2e-3):
             continue
         for function, message in kinds.values():
-            if not differs(seen[name], function(x), rtol=1e-4, atol=1e-5):
+            if not differs(seen[name], function(x), rtol=2e-3, atol=2e-3):
                 return message
         found, right = as_array(seen[name]), as_array(expected[name])
         if found is None or right is None or not right.shape:
@@ -499,8 +499,8 @@ def _explain_swish(seen: dict[str, Any], expected: dict[str, Any], arguments: tu
         if not found.shape:
             return f"{name[0].upper()}{name[1:]} are one number; one for each value of x is asked for."
         if found.shape != right.shape:
-            return None
-        bad = abs(found - right) > 1e-4
+            return f"{name[0].upper()}{name[1:]} are asked for one by one: one for each value of x, in x's shape."
+        bad = abs(found - right) > 5e-3
         position = as_array(x)
         assert position is not None
         places = [
@@ -825,6 +825,12 @@ def _keep_case(make: Callable[[], nn.Module], words: str, size: int = 16) -> Cas
     return Case(arguments, words, observe, may_change=True, rtol=1e-3, atol=1e-4)
 
 
+_UNCHANGED = (
+    "The strides are what they were: nothing is changed. conv.stride is a pair, (2, 2), which is not equal to 2; "
+    "model.children() are the first level only, model.modules() all; and it is the convolution's own stride that counts."
+)
+
+
 def _explain_keep(seen: dict[str, Any], expected: dict[str, Any], _: tuple[Any, ...]) -> str | None:
     names = list(expected)
     found, right = seen[names[0]], expected[names[0]]
@@ -842,12 +848,7 @@ def _explain_keep(seen: dict[str, Any], expected: dict[str, Any], _: tuple[Any, 
     more = [n for n in changed if found[n] == 1]
     less = [n for n in changed if found[n] == 2]
     if less and not more:
-        return (
-            "The strides are what they were: nothing is changed. conv.stride is a pair, (2, 2), which is not equal to 2; "
-            "and it is the convolution's stride that counts, not a number kept in a block."
-            if len(less) == 1
-            else None
-        )
+        return _UNCHANGED if len(less) == 1 else None
     if more and not less:
         return "More than the last stride of 2 is changed: one convolution, and no other, gets stride 1."
     if more and less:
@@ -869,10 +870,6 @@ def _judge_keep_pixels(answer: Any) -> str:
     def wrong(message: str, **options: Any) -> Mistake:
         return Mistake(partial(_keep, **options), message)
 
-    unchanged = (
-        "The strides are what they were: nothing is changed. conv.stride is a pair, (2, 2), which is not equal to 2; and "
-        "it is the convolution's own stride that counts."
-    )
     judge_function(
         answer,
         "keep_pixels",
@@ -888,7 +885,7 @@ def _judge_keep_pixels(answer: Any) -> str:
             _keep_case(small((1, 1)), "a network without any stride of 2"),
         ],
         mistakes=[
-            Mistake(lambda model: None, unchanged),
+            Mistake(lambda model: None, _UNCHANGED),
             wrong("The wrong convolution is changed: the first of stride 2 instead of the last.", which=0),
             wrong(
                 "Every stride of 2 is changed; the last one alone should be, or the cost grows much more.",
@@ -1063,6 +1060,10 @@ def _look(answer: Any, number: int) -> None:
         raise Wrong(
             f"setattr(network, {dotted[0]!r}, ...) makes a new entry with a dot in its name, and the old convolution "
             f"stays where it is: take its parent, network.get_submodule({parent!r}), and set {last!r} there."
+        )
+    if any("name" in one._modules for one in network.modules()):
+        raise Wrong(
+            "network.name = ... makes an entry called 'name': setattr(network, name, new) takes the name's value."
         )
     old = set(map(id, before.values()))
     left = {name: one for name, one in now.items() if isinstance(one, nn.Conv2d) and _wanted(one)}
