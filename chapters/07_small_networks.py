@@ -676,8 +676,8 @@ print("MobileNetV2 takes fewer MACs, and more time for each of them.")
 
 # %% [markdown]
 # The times are those of the machine that made this page; run the cell to see yours. There, no two of the four columns put the
-# networks into one order. MobileNetV2 has 28% of VGG11's multiplications, and takes a good deal more than 28% of its time; our
-# small VGG, with more multiplications than any MobileNet, is before the two larger ones.
+# networks into one order. MobileNetV2 has 28% of VGG11's multiplications, and takes a good deal more than 28% of its time; one
+# picture at a time, our small VGG, with more multiplications than any MobileNet, is before V2 and V3-Large.
 #
 # ## Why depthwise layers are slow
 #
