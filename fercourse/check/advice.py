@@ -57,6 +57,11 @@ _ADVICE = (
         "A layer gets another number of channels than it was made for.",
     ),
     (
+        r"divisible by groups",
+        "groups must divide input and output channels: a depthwise convolution has groups and "
+        "both of them equal.",
+    ),
+    (
         r"must match the size of tensor|shapes? .* (mismatch|not aligned)|not be broadcast|not broadcastable",
         "Two arrays or tensors of different shapes meet: print both shapes.",
     ),

@@ -77,7 +77,7 @@ PAPER_PARAMS = {name: row.params for name, row in TABLE2.items()}
 #: Where our parameters and the paper's differ by more than its printing of one decimal, and why.
 NOTES = {
     "mobilenet_v2": "the paper's count fits the variant with shortcut='projection'",
-    "mobilenet_v3_small": "unexplained: no variant tried has the paper's count",
+    "mobilenet_v3_small": "unexplained: no published variant has the paper's count",
 }
 
 
