@@ -285,8 +285,8 @@ def seeds(
             ax.plot(values, np.full(len(values), place), "o", color=PALETTE[0], alpha=0.6, markersize=5)
             ax.plot([values.mean()] * 2, [place - 0.28, place + 0.28], color=PALETTE[6], linewidth=1.6)
         else:
-            ax.annotate("pending", (1, place), xycoords=("axes fraction", "data"), ha="right", va="center",
-                        fontsize=9, color="0.35")  # fmt: skip
+            ax.annotate("pending", (1.02, place), xycoords=("axes fraction", "data"), va="center", fontsize=9,
+                        color="0.35")  # fmt: skip
         if name in paper:
             ax.plot(100 * paper[name], place, "D", color=PALETTE[5], fillstyle="none", markersize=7)
     keys: list[tuple[str, dict[str, Any]]] = []
