@@ -200,10 +200,10 @@ class SideBySide(nn.Module):
 # %%
 def transformed(chosen, u, flip=False, shift=False, erase=False):
     """Return train faces, each changed by its own six numbers u."""
-    place = torch.arange(24)
-    start = (3 * u[:, :2]).long() if shift else torch.ones(len(u), 2).long()
-    rows, columns = start[:, :1] + place, start[:, 1:] + place
-    x = framed[chosen[:, None, None], rows[:, :, None], columns[:, None]]
+    x, place = train_faces[chosen], torch.arange(24)
+    if shift:
+        rows, columns = (3 * u[:, :2].T[..., None]).long() + place
+        x = framed[chosen[:, None, None], rows[..., None], columns[:, None]]
     if flip:
         x = torch.where(u[:, 2, None, None] < 0.5, x.flip(-1), x)
     if erase:

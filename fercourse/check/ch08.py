@@ -77,6 +77,8 @@ _OVER_SEEDS: tuple[tuple[Callable[[np.ndarray], np.ndarray], str], ...] = (
     (lambda x: x[:, :, -1], "Only the last seed is used: take the mean over the last axis."),
     (lambda x: x.max(axis=2), "The best seed of each cell is taken: take the mean, or luck decides."),
     (lambda x: x.sum(axis=2), "The seeds are added up; take their mean."),
+    (lambda x: x.mean(axis=0)[:, :2], "The mean is taken over A; the seeds are the last axis, axis=2."),
+    (lambda x: x.mean(axis=1)[:, :2], "The mean is taken over B; the seeds are the last axis, axis=2."),
     (lambda x: x.std(axis=2, ddof=1), "The spread over the seeds is taken; take their mean."),
 )
 
@@ -94,6 +96,11 @@ def _explain_effects(
 ) -> str | None:
     """Name what is wrong with each of the three numbers, by the formula that gives it."""
     found, right = as_array(seen[RESULT]), np.array(expected[RESULT])
+    if found is None and isinstance(seen[RESULT], (tuple, list)) and len(seen[RESULT]) == 3:
+        sizes = [one.size for one in map(as_array, seen[RESULT]) if one is not None]
+        for number, size in enumerate(sizes, start=1):
+            if size != 1:
+                return f"Number {number} is {size} values, where one is asked for: is a mean missing?"
     if found is None or found.dtype.kind != "f" or found.shape != (3,):
         return None
     for order in itertools.permutations(range(3)):
@@ -251,7 +258,8 @@ def _explain_interval(
                     )
                     words = [part for part in (text, *wrong, swapped) if part]
                     return "\n".join(words) or None
-            return text or None
+            ratio = abs(other - one) / (high - low)
+            return text or f"The middle is right; the width is {ratio:.3g} times t * s * sqrt(1 + 1/n)."
     return None
 
 
@@ -349,7 +357,9 @@ def _explain_p(seen: dict[str, Any], expected: dict[str, Any], arguments: tuple[
         return "One is added above and below, as for patterns drawn at random; here all are counted, the given one among them."
     if abs(p - right) < 0.06 and not np.isclose(p * 2**n, round(p * 2**n), atol=1e-6):
         return f"It is near the right value: signs seem to be drawn at random. There are only 2 ** {n} patterns: go through all."
-    return None
+    if not np.isclose(p * 2**n, round(p * 2**n), atol=1e-6):
+        return f"It is no share of the 2 ** {n} patterns of signs: are all gone through, each counted once?"
+    return f"It counts {p * 2**n:.0f} of the 2 ** {n} patterns, where {right * 2**n:.0f} are at least as far from 0 as observed."
 
 
 def _judge_permutation_p(answer: Any) -> str:
@@ -458,6 +468,18 @@ def _same(values: np.ndarray) -> np.ndarray:
     return values
 
 
+def _explain_holm(seen: dict[str, Any], expected: dict[str, Any], arguments: tuple[Any, ...]) -> str | None:
+    """Tell what the p values seem to be multiplied by, in ascending order."""
+    found, p = as_array(seen[RESULT]), np.array(arguments[0])
+    if found is None or found.dtype.kind != "f" or found.shape != p.shape or not np.isfinite(found).all():
+        return None
+    order = np.argsort(p)
+    if np.allclose(np.sort(found), np.sort(expected[RESULT])):
+        return "The values are right, but not at their places: bring each back to the place of its p value."
+    factors = ", ".join(f"{one:.3g}" for one in (found / p)[order])
+    return f"From the smallest p value to the greatest, the factors come out as {factors}; Holm's begin with {len(p)}, {len(p) - 1}."
+
+
 def _judge_holm(answer: Any) -> str:
     lists = [
         [0.3, 0.001, 0.02, 0.021, 0.04],
@@ -518,6 +540,7 @@ def _judge_holm(answer: Any) -> str:
             Mistake(lambda p: max(1.0, 0) * np.maximum(1, _holm(p, limit=False)), "The limit is the wrong way: min(1, ...), not max."),
             Mistake(lambda p: np.minimum(1, np.cumsum(np.sort(p) * np.arange(len(p), 0, -1)))[np.argsort(np.argsort(p))], "The values are added up on the way; the greatest so far is meant."),
         ],
+        explain=_explain_holm,
     )  # fmt: skip
     return "Valid whatever the tests have to do with one another, and never weaker than Bonferroni."
 
@@ -693,10 +716,13 @@ def _which(x: Any, images: Tensor, training: bool) -> Tensor:
     mixture = (plain + plain.flip(-1)) / 2
     if bool(torch.isclose(x.float(), mixture, atol=1e-6).flatten(1).all(1)[bad].all()):
         raise Wrong("Image and mirror image are averaged: each image is one or the other.")
-    ratio = (x.float() / plain.clamp(min=1e-6))[plain > 0]
-    if torch.allclose(ratio, ratio[0], rtol=1e-4):
+    values, wanted = x.float().flatten(1).sort(1)[0], plain.flatten(1).sort(1)[0]  # whichever way they stand
+    slope = (values[0, -1] - values[0, 0]) / (wanted[0, -1] - wanted[0, 0])
+    offset = values[0, 0] - slope * wanted[0, 0]
+    if torch.allclose(values, slope * wanted + offset, atol=1e-3):
         raise Wrong(
-            f"The images are scaled otherwise than asked for: value / 255, and this is {ratio[0]:.3g} times that."
+            f"The values lie from {values.min():.3g} to {values.max():.3g}; divide by 255, so that they lie between "
+            "0 and 1, and do no more."
         )
     raise Wrong("The model is given images that are neither as they were nor mirrored (in value / 255).")
 
@@ -837,12 +863,10 @@ def _mixed(module: nn.Module, images: Tensor, targets: Tensor, told: str) -> tup
         )
     if isinstance(out, Tensor):
         raise Wrong(f"{told} returns one tensor; two are asked for: images, targets.")
+    if isinstance(out, (tuple, list)) and len(out) != 2:
+        raise Wrong(f"{told} returns {len(out)} values; two are asked for: images and targets, both mixed.")
     if not isinstance(out, (tuple, list)) or not all(isinstance(one, Tensor) for one in out):
         raise Wrong(f"{told} returns {type(out).__name__}; a pair of tensors is asked for: images, targets.")
-    if len(out) != 2:
-        raise Wrong(
-            f"{told} returns {len(out)} tensors; mix the targets as well, and return two: images, targets."
-        )
     return out[0], out[1]
 
 

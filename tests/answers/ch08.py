@@ -461,3 +461,83 @@ wrong("Mixup", "in place")(
 wrong("Mixup", "None|return")(mix(LA, OR, X, Y, "if self.training: return x, y"))
 wrong("Mixup", "does not mix")(mix("return images, targets"))
 wrong("Mixup", "two")(mix(EV, LA, OR, X, Y, "return x, targets, targets[order], lam"))
+
+
+# Found by trying -----------------------------------------------------------------------------------------------
+
+wrong("effects", "is a mean missing")(
+    eff(M, "return m[1] - m[0], m[:, 1] - m[:, 0], m[1, 1] - m[0, 1] - m[1, 0] + m[0, 0]")
+)
+wrong("effects", "last axis")(eff("m = accuracy.mean(axis=0)", A, B, I, R))
+wrong("effects", "relative|ratio")(
+    eff(M, "a = m[1].mean() / m[0].mean() - 1", "b = m[:, 1].mean() / m[:, 0].mean() - 1", I, R)
+)
+wrong("effects", "alone[^$]*\n[^$]*alone[^$]*halved|halved")(
+    eff(M, "a = m[1, 0] - m[0, 0]", "b = m[0, 1] - m[0, 0]", I, "return a, b, i / 2")
+)
+wrong("prediction_interval", "width is")(pi(N, S, T, "h = 0.7 * t * s", E))
+wrong("prediction_interval", "normal distribution")(
+    pi("return stats.norm.interval(level, np.mean(values), np.std(values, ddof=1))")
+)
+wrong("prediction_interval", "not of 1 \\+ n|1 \\+ n")(pi(N, S, T, "h = t * s * np.sqrt(1 + n)", E))
+wrong("permutation_p", "no share|drawn at random|near")(
+    pp(
+        D,
+        "rng = np.random.default_rng(1)",
+        "means = (rng.choice([-1, 1], size=(300, len(d))) * d).mean(axis=1)",
+        "return np.mean(np.abs(means) >= abs(d.mean()) - 1e-12)",
+    )
+)
+wrong("permutation_p", "not paired|signs|patterns")(
+    pp("return stats.permutation_test((a, b), lambda x, y: np.mean(x) - np.mean(y), n_resamples=999).pvalue")
+)
+wrong("holm", "factors")(ho(*HO[:2], "adj = p[order] * np.sqrt(m - np.arange(m))", MAX, ONE, *BACK))
+wrong("holm", "greatest so far|factors|minimum")(
+    ho(
+        "p = sorted(p_values)",
+        "m = len(p)",
+        "d = {q: min(1, q * (m - k)) for k, q in enumerate(p)}",
+        "return [d[q] for q in p_values]",
+    )
+)
+wrong("mirrored_step", "0 and 1")(ms(TR, "x = (images.float() / 255 - 0.5) / 0.5", FL, LO, *ST, RE))
+wrong("mirrored_step", "0 and 1")(ms(TR, "x = images.float() / 256", FL, LO, *ST, RE))
+wrong("mirrored_step", "same number")(
+    ms(
+        TR,
+        Q,
+        "chosen = torch.randperm(len(x))[:round(p * len(x))]",
+        "x[chosen] = x[chosen].flip(-1)",
+        LO,
+        *ST,
+        RE,
+    )
+)
+wrong("mirrored_step", "2 times")(
+    ms(
+        TR,
+        Q,
+        "loss = (1 - p) * F.cross_entropy(model(x), labels) + p * F.cross_entropy(model(x.flip(-1)), labels)",
+        *ST,
+        RE,
+    )
+)
+wrong("mirrored_step", "accuracy")(
+    ms(
+        TR,
+        Q,
+        FL,
+        "logits = model(x)",
+        "loss = F.cross_entropy(logits, labels)",
+        *ST,
+        "return (logits.argmax(1) == labels).float().mean().item()",
+    )
+)
+wrong("Mixup", "two are asked for")(mix(EV, LA, OR, X, Y, "return x, y, lam"))
+wrong("Mixup", "both parameters|spreads|one half|uniform")(
+    mix(EV, "lam = torch.distributions.Beta(2 * self.alpha, 2 * self.alpha).sample()", OR, X, Y, XY)
+)
+wrong("Mixup", "returns one tensor|two")(mix(EV, LA, OR, "return lam * images + (1 - lam) * images[order]"))
+wrong("Mixup", "exchanged or rounded|leaves|different|not mixed")(
+    mix(EV, LA, OR, X, "y = targets if lam > 0.5 else targets[order]", XY)
+)
