@@ -18,7 +18,7 @@
 # >
 # > **You need** chapter 2 (the transforms) and chapter 3 (the training step). A GPU for the full trainings only.
 # >
-# > **Time** 75 minutes to read and run, 95 more for the six exercises.
+# > **Time** 80 minutes to read and run, 95 more for the six exercises.
 #
 # Paper 1 chooses its augmentation by a small table: one network, ResNet18, trained five times, each time with other
 # transforms. It is the most common experiment in the field, an **ablation**, and it is less simple than it looks. What a
@@ -354,7 +354,7 @@ def draw_detectable(ax, spread):
     ax.set_ylim(0, 8)
 
 
-# %% mystnb={"image": {"alt": "Detectable difference in points by seeds a row, for spreads between seeds of 0.5 and 1.2 points. Both curves fall steeply up to five seeds and slowly afterwards. Dashed lines mark the paper's four steps. With a spread of 0.5, crop, flip and rotation lie above the curve from two seeds on, erasing from eight; with 1.2, crop and flip from three seeds on, rotation from four, erasing never up to twenty."}}
+# %% mystnb={"image": {"alt": "Detectable difference in points by seeds a row, for spreads between seeds of 0.5 and 1.2 points. Both curves fall steeply up to five seeds and slowly afterwards. Dashed lines mark the paper's four steps. With a spread of 0.5, crop, flip and rotation lie above the curve from two seeds on, erasing from eight; with 1.2, crop from three seeds on, flip from about three, rotation from four, erasing never up to twenty."}}
 figure, axes = plt.subplots(
     2, 1, figsize=(5.8, 5.6), sharex=True, layout="constrained"
 )
