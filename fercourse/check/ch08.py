@@ -491,8 +491,13 @@ def _judge_holm(answer: Any) -> str:
 
     def wrong(message: str, **options: Any) -> list[Mistake]:
         """The mistake, alone and with others beside it that it does not hide."""
-        free = [{"climb": _same}, {"limit": False}, {"climb": _same, "limit": False}]
-        return [Mistake(partial(_holm, **{**extra, **options}), message) for extra in ({}, *free)]
+        free: list[dict[str, Any]] = [
+            {},
+            {"climb": _same},
+            {"limit": False},
+            {"climb": _same, "limit": False},
+        ]
+        return [Mistake(partial(_holm, **{**extra, **options}), message) for extra in free]
 
     def ascending(m: int) -> np.ndarray:
         return np.arange(1, m + 1)
@@ -576,7 +581,7 @@ class _Counted(torch.optim.SGD):
         self.cleared += 1
         super().zero_grad(set_to_none)
 
-    def step(self, closure: Any = None) -> Any:  # type: ignore[override]
+    def step(self, closure: Any = None) -> Any:
         loss = closure() if closure is not None else None
         groups = [p for group in self.param_groups for p in group["params"]]
         self.steps.append([None if p.grad is None else p.grad.clone() for p in groups])
