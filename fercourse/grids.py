@@ -94,6 +94,21 @@ def _ablations() -> list[Row]:
     ]
 
 
+def _scarce() -> list[Row]:
+    """With and without paper 1's augmentation on a part of the training images; judged on val alone."""
+    plain = {"flip": 0.0, "crop": 0.0}
+    return [
+        Row(
+            "resnet18",
+            "paper1",
+            f"{share:.0%} of the labels, {'no augmentation' if off else 'flip and crop'}",
+            {**({} if share == 1 else {"train_fraction": share}), **({"augment": plain} if off else {})},
+        )
+        for share in (1.0, 0.1, 0.3)
+        for off in (False, True)
+    ]
+
+
 def _smoke() -> list[Row]:
     """Three short trainings: show how a grid works. Their accuracies mean nothing."""
     return [
@@ -110,6 +125,7 @@ GRIDS: dict[str, Callable[[], list[Row]]] = {
     "paper2": _paper2,
     "controls": _controls,
     "ablations": _ablations,
+    "scarce": _scarce,
     "smoke": _smoke,
 }
 

@@ -263,6 +263,47 @@ def ladder(
     return ax
 
 
+def seeds(
+    rows: Mapping[str, Sequence[float]],
+    *,
+    paper: Mapping[str, float] | None = None,
+    label: str = "accuracy on val, %",
+    ax: Axes | None = None,
+) -> Axes:
+    """Draw a dot for each seed and a bar at their mean, a row an experiment; 'pending' where there is none.
+
+    Args:
+        rows: a name to its accuracies, shares between 0 and 1, from top to bottom; empty: not run yet.
+        paper: a name to what a paper reports of it, drawn as a diamond.
+        label: what the accuracies are.
+    """
+    paper, names = paper or {}, list(rows)
+    ax = _axes(ax, 6.4, 1.0 + 0.42 * len(names))
+    for place, name in enumerate(names):
+        values = 100 * np.asarray(rows[name], dtype=np.float64)
+        if len(values):
+            ax.plot(values, np.full(len(values), place), "o", color=PALETTE[0], alpha=0.6, markersize=5)
+            ax.plot([values.mean()] * 2, [place - 0.28, place + 0.28], color=PALETTE[6], linewidth=1.6)
+        else:
+            ax.annotate("pending", (1.02, place), xycoords=("axes fraction", "data"), va="center", fontsize=9,
+                        color="0.35")  # fmt: skip
+        if name in paper:
+            ax.plot(100 * paper[name], place, "D", color=PALETTE[5], fillstyle="none", markersize=7)
+    keys: list[tuple[str, dict[str, Any]]] = []
+    if any(len(values) for values in rows.values()):
+        keys.append(("one seed", {"marker": "o", "linestyle": "", "color": PALETTE[0], "alpha": 0.6}))
+        keys.append(("mean", {"marker": "|", "linestyle": "", "color": PALETTE[6], "markersize": 11}))
+    if paper:
+        keys.append(("the paper", {"marker": "D", "linestyle": "", "color": PALETTE[5], "fillstyle": "none"}))
+    handles = [ax.plot([], [], label=name, **style)[0] for name, style in keys]
+    ax.set_yticks(range(len(names)), ["\n".join(wrap(name, 26)) for name in names])
+    ax.set_ylim(len(names) - 0.5, -0.5)
+    ax.set_xlabel(label)
+    if handles:
+        ax.legend(handles=handles, loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=len(handles))
+    return ax
+
+
 def pending(what: str, *, ax: Axes | None = None) -> Axes:
     """Draw the place of a figure whose training has not been recorded yet; it says 'pending' and of what."""
     ax = _axes(ax, 6.4, 1.6)

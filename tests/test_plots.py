@@ -168,3 +168,15 @@ def test_the_palette_is_told_apart_with_every_colour_vision(vision: str) -> None
     assert nearest_colours(plots.PALETTE, seen) > 10
     if vision == "deuteranopia":
         assert nearest_colours(("#d62728", "#2ca02c", "#8c564b"), seen) < 10, "red and green would pass too"
+
+
+def test_seeds_are_dots_beside_the_paper_and_pending_without() -> None:
+    ax = plots.seeds({"flip": [0.5, 0.7], "crop": []}, paper={"flip": 0.6, "crop": 0.65})
+    points = {(x, y) for line in ax.lines for x, y in zip(*line.get_data(), strict=True)}
+    assert {(50.0, 0.0), (70.0, 0.0), (60.0, 0.0), (65.0, 1.0)} <= {
+        (round(x, 9), float(y)) for x, y in points
+    }
+    assert [text.get_text() for text in ax.texts] == ["pending"]
+    assert [text.get_text() for text in ax.get_yticklabels()] == ["flip", "crop"]
+    assert [text.get_text() for text in ax.get_legend().get_texts()] == ["one seed", "mean", "the paper"]
+    drawn(ax)

@@ -72,6 +72,13 @@ def test_table1_shares_its_best_row_with_table2():
     assert grid("table1")[0] == grid("table2")[0]
 
 
+def test_scarce_labels_share_their_whole_rows_with_table1():
+    configs = grid("scarce")
+    assert configs[:2] == grid("table1")[:2]
+    assert [config.train_fraction for config in configs] == [1.0, 1.0, 0.1, 0.1, 0.3, 0.3]
+    assert [config.augment.crop for config in configs] == [0.5, 0.0] * 3
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
