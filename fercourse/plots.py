@@ -18,7 +18,7 @@ import seaborn as sns
 from cycler import cycler
 from matplotlib.axes import Axes
 from matplotlib.colors import TwoSlopeNorm
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator
 
 from fercourse.data.faces import EMOTIONS
 
@@ -261,6 +261,80 @@ def ladder(
     ax.set_xlabel(label)
     ax.legend()
     return ax
+
+
+def accuracy_against_cost(
+    points: Mapping[str, Sequence[tuple[str, float, float]]],
+    fronts: Mapping[str, Sequence[int]] | None = None,
+    *,
+    label: str = "parameters",
+    ax: Axes | None = None,
+) -> Axes:
+    """Draw networks by cost (logarithmic) and accuracy, each with its name beside it.
+
+    Args:
+        points: a name, such as 'paper', to its networks: (network, cost, accuracy as a share).
+        fronts: for some of these names, the places of the networks that no other beats, from the cheapest to
+            the dearest: they are joined by steps, below which a network is beaten.
+        label: what the cost is.
+    """
+    ax = _axes(ax, 6.4, 4.6)
+    series = list(zip(points.items(), PALETTE, "osD^vPX", strict=False))
+    for (name, networks), colour, marker in series:
+        costs, accuracies = np.array([network[1:] for network in networks], float).reshape(-1, 2).T
+        ax.scatter(costs, 100 * accuracies, color=colour, marker=marker, s=28, label=name, zorder=3)
+        front = list((fronts or {}).get(name, ()))
+        if front:
+            ax.step(costs[front], 100 * accuracies[front], where="post", color=colour, linewidth=1, alpha=0.6)
+    ax.set_xscale("log")
+    ax.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+    ax.xaxis.set_major_formatter("{x:,g}")
+    ax.xaxis.set_minor_locator(NullLocator())
+    ax.margins(x=0.18, y=0.08)
+    ax.set_xlabel(label)
+    ax.set_ylabel("accuracy in %")
+    if len(series) > 1:
+        ax.legend(loc="lower right")
+    taken = [ax.transData.transform((one[1], 100 * one[2])) for group in points.values() for one in group]
+    boxes = [(x - 8, y - 5, x + 8, y + 5) for x, y in taken]
+    for name, cost, accuracy in [network for networks in points.values() for network in networks]:
+        boxes.append(_name_beside(ax, name, cost, 100 * accuracy, boxes))
+    return ax
+
+
+def _name_beside(
+    ax: Axes, name: str, x: float, y: float, boxes: Sequence[tuple[float, ...]]
+) -> tuple[float, ...]:
+    """Write a name where it covers none of the boxes (in pixels), if there is such a place; return its box."""
+    scale = ax.figure.dpi / 72
+    width, height = (0.58 * 8 * len(name) * scale, 9 * scale)
+    centre = ax.transData.transform((x, y))
+    choices = []
+    for number, (side, up) in enumerate(
+        (
+            (1, 0),
+            (-1, 0),
+            (0, 1),
+            (0, -1),
+            (1, 1),
+            (-1, 1),
+            (1, -1),
+            (-1, -1),
+            (1, 2),
+            (-1, 2),
+            (1, -2),
+            (-1, -2),
+        )
+    ):
+        left = centre[0] + (6 * scale if side > 0 else -width - 6 * scale if side < 0 else -width / 2)
+        low = centre[1] - height / 2 + up * 10 * scale
+        box = (left, low, left + width, low + height)
+        hits = sum(box[0] < b[2] and b[0] < box[2] and box[1] < b[3] and b[1] < box[3] for b in boxes)
+        choices.append((hits, number, box))
+    _, _, box = min(choices)
+    ax.annotate(name, (x, y), xytext=(np.array(box[:2]) - centre) / scale, textcoords="offset points",
+                fontsize=8, color="0.2", va="bottom")  # fmt: skip
+    return box
 
 
 def pending(what: str, *, ax: Axes | None = None) -> Axes:
