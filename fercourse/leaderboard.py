@@ -230,12 +230,11 @@ def _read(path: Path) -> list[dict[str, Any]]:
         right = board["format"] == 1 and isinstance(rows, list) and all(map(_is_row, rows))
     except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise FercourseError(
-            f"{path} cannot be read as a leaderboard ({one_line(error)}): mend it, or delete it to begin anew."
+            f"{path} cannot be read as a leaderboard ({one_line(error)}): mend it or delete it."
         ) from error
     if not right:
         raise FercourseError(
-            f"{path} is no leaderboard: expected rows with {', '.join(_KINDS)}; mend it, or delete it to begin "
-            "anew."
+            f"{path} is no leaderboard: expected rows with {', '.join(_KINDS)}; mend it or delete it."
         )
     return rows
 

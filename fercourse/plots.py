@@ -305,7 +305,7 @@ def accuracy_against_cost(
 def _name_beside(
     ax: Axes, name: str, x: float, y: float, boxes: Sequence[tuple[float, ...]]
 ) -> tuple[float, ...]:
-    """Write a name where it covers none of the boxes (in pixels), if there is such a place; return its box."""
+    """Write a name where it covers none of the boxes (in pixels), if there is a place; return its box."""
     scale = ax.figure.dpi / 72
     width, height = (0.58 * 8 * len(name) * scale, 9 * scale)
     centre = ax.transData.transform((x, y))
@@ -333,7 +333,8 @@ def _name_beside(
         choices.append((hits, number, box))
     _, _, box = min(choices)
     ax.annotate(name, (x, y), xytext=(np.array(box[:2]) - centre) / scale, textcoords="offset points",
-                fontsize=8, color="0.2", va="bottom")  # fmt: skip
+                fontsize=8, color="0.2", va="bottom",
+                bbox={"facecolor": "white", "alpha": 0.7, "pad": 0.4, "linewidth": 0})  # fmt: skip
     return box
 
 

@@ -52,6 +52,7 @@ def _class_recalls(confusion: np.ndarray, *, recall: str = "rows", balance: str 
             "mean": lambda: np.nanmean(flat),
             "plain": lambda: flat.mean(),
             "zeros": lambda: np.nan_to_num(flat).mean(),
+            "present": lambda: flat[present].mean(),
             "accuracy": lambda: hits.sum() / counts.sum(),
             "median": lambda: np.nanmedian(flat),
             "least": lambda: np.nanmin(flat),
@@ -125,6 +126,7 @@ def _judge_class_recalls(answer: Any) -> str:
             wrong("That is F1, which mixes recall and precision.", recall="f1"),
             wrong("A class without images has no recall: NaN, neither 0 nor 1.", recall="zeros", balance="mean"),
             wrong("A class without images has no recall: NaN, neither 0 nor 1.", recall="zeros", balance="zeros"),
+            wrong("A class without images has no recall: NaN, neither 0 nor 1.", recall="zeros", balance="present"),
             wrong("A class without images has no recall: NaN, neither 0 nor 1.", recall="ones"),
             wrong("A class without images keeps its place among the recalls, as NaN; here it is left out.", recall="left out"),
             wrong("Those are the rows as shares, the whole matrix; the recalls are its diagonal.", recall="shares"),
@@ -306,6 +308,7 @@ def _front(costs: Sequence[float], accuracies: Sequence[float], kind: str = "rig
 
     front = [j for j in places if not any(beats(i, j) for i in places)]
     by_cost = sorted(front, key=lambda i: (costs[i], -accuracies[i]))
+    stable = sorted(front, key=lambda i: costs[i])
     order = sorted(places, key=lambda i: costs[i])
 
     def running(order: Sequence[int], equal: bool = False) -> list[int]:
@@ -336,6 +339,8 @@ def _front(costs: Sequence[float], accuracies: Sequence[float], kind: str = "rig
 
     kinds: dict[str, Callable[[], Any]] = {
         "as given": lambda: front,
+        "strict": lambda: stable,
+        "tied accuracy": lambda: stable,
         "dearest first": lambda: by_cost[::-1],
         "points": lambda: [(costs[i], accuracies[i]) for i in by_cost],
         "costs": lambda: [costs[i] for i in by_cost],
@@ -351,7 +356,8 @@ def _front(costs: Sequence[float], accuracies: Sequence[float], kind: str = "rig
         "hull": hull,
         "ends": lambda: sorted({by_cost[0], by_cost[-1]}, key=lambda i: costs[i]),
         "best": lambda: [max(places, key=lambda i: accuracies[i])],
-        "cheapest": lambda: [min(places, key=lambda i: costs[i])],
+        "cheapest": lambda: [min(places, key=lambda i: (costs[i], -accuracies[i]))],
+        "first cheapest": lambda: [min(places, key=lambda i: costs[i])],
         "ratio": lambda: [max(places, key=lambda i: accuracies[i] / costs[i])],
         "by accuracy": lambda: sorted(places, key=lambda i: -accuracies[i]),
         "places in order": lambda: [order.index(i) for i in by_cost],
@@ -386,7 +392,10 @@ _FRONT_MISTAKES = {
     "hull": "That is the convex hull: a point may lie below the line between two others and still be beaten by none.",
     "ends": "Those are the two ends of the front; the points between them belong to it too.",
     "best": "That is the most accurate point alone; cheaper ones that nothing beats belong to the front too.",
-    "cheapest": "That is the cheapest point alone; dearer ones that nothing beats belong to the front too.",
+    "cheapest": "That is the cheapest point alone; dearer ones that nothing beats belong to the front too (does a "
+    "`return` stand inside the loop?).",
+    "first cheapest": "That is the cheapest point alone; dearer ones that nothing beats belong to the front too (does a "
+    "`return` stand inside the loop?).",
     "ratio": "That is the best ratio of accuracy to cost, one point; the front has no price for accuracy.",
     "all": "Those are all points, by cost; leave out what another beats.",
     "by accuracy": "Those are all points, by accuracy; leave out what another beats.",
@@ -406,11 +415,11 @@ def _judge_pareto_front(answer: Any) -> str:
         reference=_front,
         cases=[
             case([9.2, 2.3, 21.4, 14.7, 1.8, 4.2], [0.685, 0.648, 0.708, 0.695, 0.617, 0.636]),
-            case([5.0, 3.0, 4.0, 1.0, 2.0, 6.0], [0.7, 0.66, 0.6, 0.5, 0.65, 0.69]),
-            case([4.0, 2.0, 2.0, 7.0, 3.0], [0.6, 0.5, 0.55, 0.6, 0.58]),
+            case([5.0, 3.0, 4.0, 1.0, 2.0, 6.0], [0.7, 0.6, 0.65, 0.5, 0.68, 0.69]),
+            case([4.0, 2.0, 2.0, 7.0, 3.0, 5.0], [0.6, 0.5, 0.55, 0.6, 0.58, 0.4]),
             case([8.0, 1.0, 3.0, 3.0], [0.7, 0.4, 0.2, 0.6]),
             case([3.0], [0.6]),
-            case([5.0, 2.0, 9.0, 7.0], [0.61, 0.6, 0.7, 0.615], np.ndarray),
+            case([11.0, 10.0, 14.0, 12.0], [0.6, 0.4, 0.7, 0.59], np.ndarray),
         ],
         mistakes=[Mistake(partial(_front, kind=kind), words) for kind, words in _FRONT_MISTAKES.items()],
     )
@@ -536,10 +545,12 @@ def _leak_case(seed: int, words: str, shape: tuple[int, int], plant: Callable[[A
 
 def _judge_without_leaks(answer: Any) -> str:
     def exact(train: Any, held_out: Any) -> None:
-        train[1], train[6] = held_out[4], held_out[1]
+        train[1], train[6] = held_out[4], held_out[6]
 
     def mirrored(train: Any, held_out: Any) -> None:
         train[0], train[5], train[8] = held_out[3], held_out[6][:, ::-1], held_out[0][:, ::-1]
+        held_out[5] = np.maximum(held_out[5], held_out[5][:, ::-1])
+        train[3] = held_out[5]
 
     def decoys(train: Any, held_out: Any) -> None:
         train[0] = held_out[2]
@@ -556,7 +567,12 @@ def _judge_without_leaks(answer: Any) -> str:
         reference=_keep,
         cases=[
             _leak_case(1, "9 training images, of which 1 and 6 stand in held_out", (8, 8), exact),
-            _leak_case(2, "9 training images, 0 a copy, 5 and 8 mirrored copies", (8, 8), mirrored),
+            _leak_case(
+                2,
+                "9 training images, 0 and 3 copies (3 is its own mirror image), 5 and 8 mirrored",
+                (8, 8),
+                mirrored,
+            ),
             _leak_case(
                 3,
                 "9 training images: 0 a copy, 7 a mirrored one, 1 and 2 upside down, 3 brighter by one, 5 and 6 the "
@@ -729,6 +745,7 @@ def _judge_contender(answer: Any) -> str:
             f"{told}\n{name}(), for images (3, 1, 48, 48), gives {tuple(out.shape)}; expected (3, 7)."
         )
     _judge_logits(out.detach().float())
+    _judge_range(build_answer(answer, name, trial).eval(), trial.input().sigmoid())
     parameters = sum(parameter.numel() for parameter in network.parameters())
     if parameters > MOST_PARAMETERS:
         raise Wrong(
@@ -765,12 +782,26 @@ def _judge_logits(out: Tensor) -> None:
         raise Wrong("Some of the logits are not finite (NaN or infinite) before anything has been learned.")
     if bool((out >= 0).all()) and not differs(out.sum(1), torch.ones(len(out)), rtol=1e-4, atol=1e-4):
         raise Wrong("There is a softmax at the end: cross_entropy applies its own, so return the logits.")
-    if bool(((out > 0) & (out < 1)).all()):
+    if bool((out >= 0).all()) and bool((out == 0).any()) and bool((out > 0).any()):
+        raise Wrong("There is a ReLU at the end: logits may be negative.")
+
+
+@torch.no_grad()
+def _judge_range(network: nn.Module, x: Tensor) -> None:
+    """Raise `Wrong` where the output stays between 0 and 1, whatever the weights."""
+    outs = []
+    for factor in (1, -8, -8):
+        for parameter in network.parameters():
+            parameter.mul_(factor)
+        out = network(x)
+        if not isinstance(out, Tensor) or not torch.isfinite(out).all():
+            return
+        outs.append(out.float())
+    seen = torch.cat(outs)
+    if bool((seen >= 0).all()) and bool((seen <= 1).all()) and bool((seen > 0).any()):
         raise Wrong(
             "All values lie between 0 and 1, as after a sigmoid: logits may be any number, return them bare."
         )
-    if bool((out >= 0).all()) and bool((out == 0).any()) and bool((out > 0).any()):
-        raise Wrong("There is a ReLU at the end: logits may be negative.")
 
 
 Contender = Exercise("ch09", "Contender", _judge_contender)
