@@ -296,7 +296,7 @@ def accuracy_against_cost(
     if len(series) > 1:
         ax.legend(loc="lower right")
     taken = [ax.transData.transform((one[1], 100 * one[2])) for group in points.values() for one in group]
-    boxes = [(x - 8, y - 5, x + 8, y + 5) for x, y in taken]
+    boxes: list[tuple[float, ...]] = [(x - 8, y - 5, x + 8, y + 5) for x, y in taken]
     for name, cost, accuracy in [network for networks in points.values() for network in networks]:
         boxes.append(_name_beside(ax, name, cost, 100 * accuracy, boxes))
     return ax

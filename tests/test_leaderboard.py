@@ -75,7 +75,7 @@ def test_a_trained_network_is_measured_as_it_is_in_a_group_of_its_own(session: S
 def test_a_name_is_entered_once_and_replaced_when_asked(session: Session, monkeypatch) -> None:
     for label, name in ((3, "a"), (1, "b")):
         leaderboard.enter(constant(label), name, session, trained=True)
-    with pytest.raises(FercourseError, match="'a' already.*replace=True"):
+    with pytest.raises(FercourseError, match=r"'a' already.*replace=True"):
         leaderboard.enter(constant(0), "a", session, trained=True)
     with monkeypatch.context() as patch:
         patch.setattr(Session, "train", lambda *_, **__: pytest.fail("trained first, refused afterwards"))
@@ -109,7 +109,7 @@ def test_a_damaged_board_is_told_and_left_as_it_is(session: Session, text: str) 
     path.parent.mkdir()
     path.write_text(text)
     for look in (leaderboard.table, lambda s: leaderboard.enter(constant(3), "a", s, trained=True)):
-        with pytest.raises(FercourseError, match="leaderboard.json.*leaderboard.*mend it or delete it"):
+        with pytest.raises(FercourseError, match=r"leaderboard.json.*leaderboard.*mend it or delete it"):
             look(session)
     assert path.read_text() == text
 

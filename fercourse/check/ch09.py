@@ -43,6 +43,8 @@ def _class_recalls(confusion: np.ndarray, *, recall: str = "rows", balance: str 
             "whole": lambda: hits // rows,
             "others": lambda: hits / (rows - hits),
             "one more": lambda: hits / (rows + 1),
+            "specificity": lambda: (counts.sum() - rows - columns + hits) / (counts.sum() - rows),
+            "one against all": lambda: (counts.sum() - rows - columns + 2 * hits) / counts.sum(),
             "first row": lambda: counts[0] / counts[0].sum(),
         }
         recalls = values[recall]()
@@ -61,6 +63,9 @@ def _class_recalls(confusion: np.ndarray, *, recall: str = "rows", balance: str 
             "geometric": lambda: np.exp(np.log(flat[present]).mean()),
             "per cent": lambda: 100 * np.nanmean(flat),
             "precision": lambda: np.nanmean(hits / columns),
+            "spread": lambda: np.nanstd(flat),
+            "f1": lambda: np.nanmean(2 * hits / (rows + columns)),
+            "by column": lambda: np.nansum(flat * columns) / columns.sum(),
             "chance": lambda: (np.nanmean(flat) - 1 / len(flat)) / (1 - 1 / len(flat)),
             "over classes less one": lambda: np.nansum(flat) / (len(flat) - 1),
         }
@@ -90,6 +95,11 @@ def _explain_recalls(
     if all(one is not None for one in swapped) and swapped[0].size == 1 < swapped[1].size:  # type: ignore[union-attr]
         return "The two values are swapped: first the recalls, then the balanced accuracy."
     if words := differs(found[0], right[0]):
+        given = as_array(found[0])
+        if np.isnan(right[0]).any() and given is not None and given.shape == right[0].shape:
+            known = ~np.isnan(right[0])
+            if not differs(given[known], right[0][known]):
+                return "A class without images has no recall: NaN belongs in its place."
         told = guess([found[0]], [right[0]])
         diagonal = as_array(found[0])
         if diagonal is not None and diagonal.ndim == 1 and not differs(diagonal, np.diag(arguments[0])):
@@ -100,10 +110,9 @@ def _explain_recalls(
 
 
 def _judge_class_recalls(answer: Any) -> str:
-    def wrong(message: str, **options: str) -> Mistake:
+    def wrong(message: str, **options: Any) -> Mistake:
         return Mistake(partial(_class_recalls, **options), message)
 
-    absent = "a class of which there is no image"
     whole = np.array([[8, 1, 1], [2, 3, 0], [4, 0, 16]])
     gap = np.array([[5, 2, 1, 0], [0, 0, 0, 0], [3, 1, 6, 2], [0, 0, 1, 3]])
     never = np.array([[7, 0, 3], [2, 0, 1], [1, 0, 9]])
@@ -116,7 +125,7 @@ def _judge_class_recalls(answer: Any) -> str:
             of(whole, words="the matrix [[8, 1, 1], [2, 3, 0], [4, 0, 16]]", observe=_tidy),
             of(never, words="a matrix in which class 1 is never predicted", observe=_tidy),
             of(seven, words="a matrix of seven classes", observe=_tidy),
-            of(gap, words=f"a matrix with {absent}, class 1,", observe=_tidy),
+            of(gap, words="a matrix with a class of which there is no image", observe=_tidy),
         ],
         mistakes=[
             wrong("That is the precision: rows are the labels, so divide by the sums of the rows, not of the columns.", recall="columns"),
@@ -135,6 +144,11 @@ def _judge_class_recalls(answer: Any) -> str:
             wrong("That is how frequent each class is; divide the diagonal by it.", recall="support"),
             wrong("// rounds the recalls down to whole numbers: divide with /.", recall="whole"),
             wrong("The recalls are hits over misses; divide by all images of the class.", recall="others"),
+            wrong("That is the specificity, the share of the *other* classes' images that are not taken for this one.", recall="specificity"),
+            wrong("That counts the images that are rightly not this class as hits too; recall looks at the class's own images alone.", recall="one against all"),
+            wrong("That is the standard deviation of the recalls; their mean is asked for.", balance="spread"),
+            wrong("That is macro-F1; the balanced accuracy is the mean of the recalls.", balance="f1"),
+            wrong("The mean is weighted by how often each class is predicted; all classes count the same.", balance="by column"),
             wrong("There is a one too many under the fraction.", recall="one more"),
             wrong("The balanced accuracy is NaN as soon as one class has no image: take the mean of those that have one.", balance="plain"),
             wrong("The class without images counts as a recall of 0 in the balanced accuracy: leave it out of the mean.", balance="zeros"),
@@ -171,6 +185,8 @@ def _mcnemar(labels: np.ndarray, preds_a: np.ndarray, preds_b: np.ndarray, kind:
     m, k, n = a + b, min(a, b), len(labels)
     if kind in ("right", "zero", "nan") and not m:
         return {"right": 1.0, "zero": 0.0, "nan": math.nan}[kind]
+    if not m and kind in ("chi", "corrected", "z", "z sample", "statistic", "corrected statistic"):
+        return 0.0 if "statistic" in kind else 1.0
     unequal = int((preds_a != preds_b).sum())
     right_a, right_b = int(hits_a.sum()), int(hits_b.sum())
 
@@ -205,6 +221,15 @@ def _mcnemar(labels: np.ndarray, preds_a: np.ndarray, preds_b: np.ndarray, kind:
         "unpaired": unpaired,
         "rest": lambda: 1 - min(1.0, 2 * _tail(k, m)),
         "small": lambda: min(1.0, 2 * _tail(k, m)) < 0.05,
+        "max": lambda: max(1.0, 2 * _tail(k, m)),
+        "all tosses": lambda: 1.0,
+        "halved": lambda: _tail(k, m) / 2,
+        "logarithm": lambda: -math.log10(min(1.0, 2 * _tail(k, m))),
+        "gap": lambda: min(1.0, 2 * _tail(abs(a - b), m)),
+        "one way": lambda: min(1.0, 2 * (k + 1) * math.comb(m, k) / 2**m),
+        "short power": lambda: min(1.0, 2 * sum(math.comb(m, i) * 0.5**i for i in range(k + 1))),
+        "z": lambda: chi((a - b) ** 2 / (m - (a - b) ** 2 / n)),
+        "z sample": lambda: chi((a - b) ** 2 / ((m - (a - b) ** 2 / n) * n / (n - 1))),
         "no power": lambda: 2 * sum(math.comb(m, i) for i in range(k + 1)),
         "from one": lambda: min(1.0, 2 * (_tail(k, m) - 1 / 2**m)),
         "half": lambda: min(1.0, 2 * 0.5**m),
@@ -246,6 +271,15 @@ _MCNEMAR_MISTAKES = {
     "unpaired": "That is the unpaired test of two accuracies; the networks saw the same images.",
     "rest": "It is one minus the p value.",
     "small": "That is whether p is small; return p itself.",
+    "max": "max(1, ...) is at least 1 always; the cap is min(1, ...).",
+    "all tosses": "It is always 1: is the tail added up over all tosses, or up to the wrong count?",
+    "halved": "The tail is halved; both sides count, so double it.",
+    "logarithm": "That is the logarithm of p; return p itself.",
+    "gap": "The tail must end at the smaller count, min(a, b), not at the difference of the two.",
+    "one way": "math.comb(m, i) with the running i, not the last one, over and over.",
+    "short power": "Every sequence of m tosses has probability 1 / 2**m, whatever the number of heads.",
+    "z": "That is a normal approximation; the exact test adds up binomial probabilities.",
+    "z sample": "That is a normal approximation; the exact test adds up binomial probabilities.",
     "no power": "The number of ways must be divided by all ways, 2 ** m.",
     "from one": "The tail begins at 0: the case of no head at all is missing.",
     "half": "That is the chance of the most extreme case alone; add up all cases from 0 to the smaller count.",
@@ -255,6 +289,34 @@ _MCNEMAR_MISTAKES = {
     "least": "That is the smaller count; from it, p is still to be computed.",
     "both wrong": "Those are the images on which both are right or both wrong; the others are wanted.",
 }
+
+
+def _explain_mcnemar(
+    seen: dict[str, Any], expected: dict[str, Any], arguments: tuple[Any, ...]
+) -> str | None:
+    """Find counts of which the found value would be the p value, or a part of it."""
+    array = as_array(seen[RESULT])
+    if array is None or array.size != 1 or array.dtype.kind != "f":
+        return None
+    found, right = float(array.reshape(())), float(expected[RESULT])
+    if found == 1 > right:
+        return "p comes out as 1: does the tail end at the smaller count, and is it divided by 2**m?"
+    labels, preds_a, preds_b = arguments
+    hits_a, hits_b = preds_a == labels, preds_b == labels
+    a, b = int((hits_a & ~hits_b).sum()), int((hits_b & ~hits_a).sum())
+    if right >= 1:
+        return None
+    for m in range(1, 2 * len(labels) + 1):
+        tail = 0.0
+        for k in range(m // 2 + 1):
+            tail += math.comb(m, k) / 2**m
+            for value, words in ((2 * tail, "the p value"), (tail, "the one-sided p value")):
+                if math.isclose(found, value, rel_tol=1e-7):
+                    return (
+                        f"That is {words} of {k} heads in {m} tosses; here {min(a, b)} of {a + b} are right: only images that "
+                        "exactly one of the two networks gets right count."
+                    )
+    return None
 
 
 def _images(a: int, b: int, both: int, neither: int, unequal: int) -> tuple[Any, ...]:
@@ -279,6 +341,7 @@ def _judge_mcnemar_p(answer: Any) -> str:
         reference=_mcnemar,
         cases=[case(1, 6), case(9, 4), case(3, 3), case(60, 85, 90, 20, 15), case(2, 0), case(0, 0)],
         mistakes=[Mistake(partial(_mcnemar, kind=kind), words) for kind, words in _MCNEMAR_MISTAKES.items()],
+        explain=_explain_mcnemar,
     )
     return "It needs nothing but two counts, and no assumption but that a coin is fair."
 
@@ -310,6 +373,7 @@ def _front(costs: Sequence[float], accuracies: Sequence[float], kind: str = "rig
     by_cost = sorted(front, key=lambda i: (costs[i], -accuracies[i]))
     stable = sorted(front, key=lambda i: costs[i])
     order = sorted(places, key=lambda i: costs[i])
+    tied = sorted(places, key=lambda i: (costs[i], -accuracies[i]))
 
     def running(order: Sequence[int], equal: bool = False) -> list[int]:
         kept: list[int] = []
@@ -322,7 +386,7 @@ def _front(costs: Sequence[float], accuracies: Sequence[float], kind: str = "rig
                 kept.append(i)
         return kept
 
-    def neighbours() -> list[int]:
+    def neighbours(order: list[int]) -> list[int]:
         return [i for n, i in enumerate(order) if n == 0 or accuracies[i] > accuracies[order[n - 1]]]
 
     def hull() -> list[int]:
@@ -348,11 +412,14 @@ def _front(costs: Sequence[float], accuracies: Sequence[float], kind: str = "rig
         "mask": lambda: [i in front for i in places],
         "beaten": lambda: sorted(set(places) - set(front), key=lambda i: costs[i]),
         "beaten as given": lambda: sorted(set(places) - set(front)),
-        "all": lambda: order,
+        "all": lambda: tied,
+        "all by cost": lambda: order,
+        "empty": list,
         "unsorted run": lambda: running(list(places)),
         "equal run": lambda: running(sorted(places, key=lambda i: (costs[i], -accuracies[i])), equal=True),
         "plain run": lambda: running(order),
-        "neighbours": neighbours,
+        "neighbours": lambda: neighbours(tied),
+        "neighbours by cost": lambda: neighbours(order),
         "hull": hull,
         "ends": lambda: sorted({by_cost[0], by_cost[-1]}, key=lambda i: costs[i]),
         "best": lambda: [max(places, key=lambda i: accuracies[i])],
@@ -360,7 +427,8 @@ def _front(costs: Sequence[float], accuracies: Sequence[float], kind: str = "rig
         "first cheapest": lambda: [min(places, key=lambda i: costs[i])],
         "ratio": lambda: [max(places, key=lambda i: accuracies[i] / costs[i])],
         "by accuracy": lambda: sorted(places, key=lambda i: -accuracies[i]),
-        "places in order": lambda: [order.index(i) for i in by_cost],
+        "places in order": lambda: [tied.index(i) for i in by_cost],
+        "places in order of cost": lambda: [order.index(i) for i in by_cost],
         "how many": lambda: len(front),
     }
     return kinds.get(kind, lambda: by_cost)()
@@ -389,6 +457,7 @@ _FRONT_MISTAKES = {
     "plain run": "Of two points of the same cost, the less accurate is beaten: where costs tie, look at the more "
     "accurate first.",
     "neighbours": "Each point is compared with its neighbour in cost alone; compare it with the best so far.",
+    "neighbours by cost": "Each point is compared with its neighbour in cost alone; compare it with the best so far.",
     "hull": "That is the convex hull: a point may lie below the line between two others and still be beaten by none.",
     "ends": "Those are the two ends of the front; the points between them belong to it too.",
     "best": "That is the most accurate point alone; cheaper ones that nothing beats belong to the front too.",
@@ -398,10 +467,47 @@ _FRONT_MISTAKES = {
     "`return` stand inside the loop?).",
     "ratio": "That is the best ratio of accuracy to cost, one point; the front has no price for accuracy.",
     "all": "Those are all points, by cost; leave out what another beats.",
+    "all by cost": "Those are all points, by cost; leave out what another beats.",
+    "empty": "Nothing is left: is every point beaten by itself? A point beats another only if it is better in one of the "
+    "two.",
     "by accuracy": "Those are all points, by accuracy; leave out what another beats.",
     "places in order": "Those are places in the sorted list; places in the lists as they came are asked for.",
+    "places in order of cost": "Those are places in the sorted list; places in the lists as they came are asked for.",
     "how many": "That is how many they are; their places are asked for.",
 }  # fmt: skip
+
+
+def _explain_front(seen: dict[str, Any], expected: dict[str, Any], arguments: tuple[Any, ...]) -> str | None:
+    """Say of one place why it does or does not belong."""
+    costs, accuracies = arguments
+    right, found = expected[RESULT], seen[RESULT]
+    if isinstance(found, (set, frozenset)):
+        return "A set has no order: return a list, from the cheapest to the dearest."
+    array = as_array(found)
+    if array is None or array.ndim != 1 or array.dtype.kind != "f":
+        return None
+    places = array.tolist()
+    if sorted(places) == sorted(right):
+        return "The right points, in another order; from the cheapest to the dearest is asked for."
+    if any(place not in range(len(costs)) for place in places) or sorted(places) == sorted(
+        p + 1 for p in right
+    ):
+        return None
+
+    def named(place: int) -> str:
+        return f"place {place} (cost {costs[place]:g}, accuracy {accuracies[place]:g})"
+
+    for j in map(int, places):
+        for i in range(len(costs)):
+            no_worse = costs[i] <= costs[j] and accuracies[i] >= accuracies[j]
+            if no_worse and (costs[i] < costs[j] or accuracies[i] > accuracies[j]):
+                return f"A beaten point is among them: {named(j)} is beaten by {named(i)}."
+    missing = [place for place in right if place not in places]
+    return (
+        f"A point is missing: no other beats {named(missing[0])}."
+        if missing
+        else "A point stands there twice."
+    )
 
 
 def _judge_pareto_front(answer: Any) -> str:
@@ -422,6 +528,7 @@ def _judge_pareto_front(answer: Any) -> str:
             case([11.0, 10.0, 14.0, 12.0], [0.6, 0.4, 0.7, 0.59], np.ndarray),
         ],
         mistakes=[Mistake(partial(_front, kind=kind), words) for kind, words in _FRONT_MISTAKES.items()],
+        explain=_explain_front,
     )
     return (
         "Everything off the front can be had cheaper or better; on it, only you know what accuracy is worth."
@@ -488,6 +595,8 @@ def _keep(train: np.ndarray, held_out: np.ndarray, kind: str = "right") -> Any:
         "leaked images": lambda: train[leaked],
         "how many": lambda: int((~leaked).sum()),
         "first": lambda: ~((train == held_out[0]).all((1, 2)) | (_flip(train) == held_out[0]).all((1, 2))),
+        "last": lambda: ~((train == held_out[-1]).all((1, 2)) | (_flip(train) == held_out[-1]).all((1, 2))),
+        "with mask": lambda: (train[~leaked], ~leaked),
         "by place": by_place,
         "sums": lambda: same(lambda image: int(image.sum())),
         "histograms": lambda: same(lambda image: tuple(np.sort(image.ravel()))),
@@ -518,6 +627,8 @@ _LEAK_MISTAKES = {
     "leaked images": "Those are the leaked images; a True or False for every training image is asked for.",
     "how many": "That is how many stay; a True or False for every training image is asked for.",
     "first": "Only the first held-out image is compared: each training image must differ from all of them.",
+    "last": "Only the last held-out image counts: a later one must not undo what an earlier one has found.",
+    "with mask": "Return the array of booleans alone.",
     "by place": "Image 1 is compared with image 1, and so on; a leak may stand at any place.",
     "sums": "Images with the same sum (or mean) are taken for the same: compare all pixels.",
     "histograms": "Images with the same grey values in other places are taken for the same: places count.",
@@ -530,6 +641,32 @@ _LEAK_MISTAKES = {
     "both": "An image is taken out only if it is a copy *and* a mirrored copy; one is enough.",
     "nothing": "Nothing is taken out.",
 }
+
+
+def _explain_leaks(seen: dict[str, Any], expected: dict[str, Any], arguments: tuple[Any, ...]) -> str | None:
+    """Say of one training image what was done with it, and why that is wrong."""
+    train, held_out = arguments
+    found, right = as_array(seen[RESULT]), expected[RESULT]
+    if isinstance(seen[RESULT], (tuple, list)) and len(seen[RESULT]) == 2 and len(right) != 2:
+        return "Return the array of booleans alone."
+    if found is None or found.dtype.kind != "f":
+        return None
+    if found.shape != right.shape:
+        if found.shape == (int(right.sum()),) and found.size and bool((found == found[0]).all()):
+            return (
+                "There is a value for those that stay alone; every training image needs one, True or False."
+            )
+        return None
+    if not np.isin(found, (0, 1)).all():
+        return "True or False (1 or 0) is asked for, for every training image."
+    place = int(np.flatnonzero(found != right)[0])
+    image = train[place][None]
+    if not right[place]:
+        how = "a copy" if _is_in(image, held_out)[0] else "a mirrored copy"
+        return f"Training image {place} is {how} of a held-out image, and stays."
+    others = np.delete(train, place, axis=0)
+    same = " (it has a copy within train, which is no leak)" if _is_in(image, others)[0] else ""
+    return f"Training image {place} is taken out, and equals no held-out image, mirrored or not{same}."
 
 
 def _leak_case(seed: int, words: str, shape: tuple[int, int], plant: Callable[[Any, Any], None]) -> Case:
@@ -545,7 +682,7 @@ def _leak_case(seed: int, words: str, shape: tuple[int, int], plant: Callable[[A
 
 def _judge_without_leaks(answer: Any) -> str:
     def exact(train: Any, held_out: Any) -> None:
-        train[1], train[6] = held_out[4], held_out[6]
+        train[1], train[5] = held_out[4], held_out[5]
 
     def mirrored(train: Any, held_out: Any) -> None:
         train[0], train[5], train[8] = held_out[3], held_out[6][:, ::-1], held_out[0][:, ::-1]
@@ -560,13 +697,14 @@ def _judge_without_leaks(answer: Any) -> str:
         train[4, 0, 0], train[4, -1, -1] = train[4, -1, -1], train[4, 0, 0]
         train[6] = train[5]
         train[7] = held_out[1][:, ::-1]
+        train[8] = held_out[0] - 1
 
     judge_function(
         answer,
         "without_leaks",
         reference=_keep,
         cases=[
-            _leak_case(1, "9 training images, of which 1 and 6 stand in held_out", (8, 8), exact),
+            _leak_case(1, "9 training images, of which 1 and 5 stand in held_out", (8, 8), exact),
             _leak_case(
                 2,
                 "9 training images, 0 and 3 copies (3 is its own mirror image), 5 and 8 mirrored",
@@ -575,14 +713,15 @@ def _judge_without_leaks(answer: Any) -> str:
             ),
             _leak_case(
                 3,
-                "9 training images: 0 a copy, 7 a mirrored one, 1 and 2 upside down, 3 brighter by one, 5 and 6 the "
-                "same",
+                "9 training images: 0 a copy, 7 a mirrored one, 1 and 2 upside down, 3 and 8 off by one, 5 and 6 "
+                "the same",
                 (6, 5),
                 decoys,
             ),
             _leak_case(4, "9 training images, none of which stands in held_out", (5, 7), lambda *_: None),
         ],
         mistakes=[Mistake(partial(_keep, kind=kind), words) for kind, words in _LEAK_MISTAKES.items()],
+        explain=_explain_leaks,
     )
     return "Cut or compressed copies still pass; for those one compares images by distance, and looks."
 
@@ -598,6 +737,9 @@ class _Networks(list[nn.Module]):
 
     def __repr__(self) -> str:
         return f"[{', '.join(f'network {i + 1}' for i in range(len(self)))}]"
+
+
+_Networks.__name__, _Networks.__module__ = "list", "builtins"  # as a student who passes it on whole is told
 
 
 def _networks(count: int, classes: int, seed: int) -> _Networks:
@@ -639,6 +781,25 @@ def _wrong_ensembles(logits: Tensor) -> dict[str, Callable[[], Tensor]]:
             probs.log().mean(0)
         ),
         "The product of the probabilities is taken; average them.": lambda: probs.prod(0),
+        "Logarithms are averaged and taken back, which gives the geometric mean; average the probabilities, then "
+        "take the logarithm.": lambda: probs.log().mean(0).exp(),
+        "The logarithm is to the base 10; the natural one is the inverse of what softmax does.": lambda: (
+            probs.mean(0).log10()
+        ),
+        "The logarithm is to the base 2; the natural one is the inverse of what softmax does.": lambda: (
+            probs.mean(0).log2()
+        ),
+        "log1p is the logarithm of one more; take log.": lambda: probs.mean(0).log1p(),
+        "logit is the inverse of the sigmoid; of softmax it is the logarithm.": lambda: probs.mean(0).logit(),
+        "A sigmoid judges each class by itself; softmax gives the probabilities here.": lambda: (
+            logits.sigmoid().mean(0).log()
+        ),
+        "A sigmoid judges each class by itself, and the logarithm is missing; take softmax.": lambda: (
+            logits.sigmoid().mean(0)
+        ),
+        "Only the most confident network has a say; average the probabilities of all.": lambda: torch.stack(
+            [probs[i, j] for j, i in enumerate(probs.amax(2).argmax(0).tolist())]
+        ).log(),
     }  # fmt: skip
 
 
@@ -657,6 +818,9 @@ def _judge_ensemble(answer: Any) -> str:
         if out.shape != expected.shape:
             told = tell_shape(out, expected, x) or "One row an image and one value a class is asked for."
             raise Wrong(f"{told}\n{given}, gives shape {tuple(out.shape)}; expected {tuple(expected.shape)}.")
+        again = forward(module, x, name, trial)
+        if again.shape == out.shape and differs(again.detach(), out.detach(), rtol=1e-4, atol=1e-5):
+            raise Wrong(f"{given}, gives other values each time: nothing is to be drawn here.")
         if words := differs(out.detach().float().softmax(1), expected, rtol=1e-3, atol=1e-4):
             _name_ensemble(
                 out.detach().float(), logits, number, f"{given}: softmax of what it gives: {words}."
@@ -673,6 +837,18 @@ def _name_ensemble(out: Tensor, logits: Tensor, number: int, fault: str) -> None
     for message, make in _wrong_ensembles(logits).items():
         if not differs(out, make(), rtol=1e-3, atol=1e-4):
             raise Wrong(f"{message}\n{fault}")
+    if bool(out.isnan().any()):
+        raise Wrong(
+            "Some values are NaN: is a logarithm taken of something negative, such as logits? softmax comes "
+            f"first.\n{fault}"
+        )
+    mean = logits.softmax(2).mean(0)
+    ratio = out / mean
+    if not differs(ratio, ratio[0, 0].expand_as(ratio), rtol=1e-3, atol=1e-4):
+        raise Wrong(
+            f"Those are {float(ratio[0, 0]):.4g} times the averaged probabilities: divide by the number of networks, "
+            f"and return the logarithm.\n{fault}"
+        )
     found = out.softmax(1)
     several = len(logits) > 1
     kinds = {
@@ -761,7 +937,7 @@ def _judge_contender(answer: Any) -> str:
     report = check_model(answer, export=False, seconds=2.0)
     for check in report.checks:
         if check.name in _ASKED and check.status == "failed":
-            raise Wrong(f"{name}, {check.name}: {check.sentence}.")
+            raise Wrong(f"{name}, {check.name}: {check.sentence.rstrip('.')}.")
     cost = "" if macs is None else f" and {macs / 1e6:,.1f} million multiply-accumulates"
     return f"{parameters:,} parameters{cost}: it may compete. Enter it, with leaderboard.enter."
 
