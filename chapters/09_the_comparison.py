@@ -320,7 +320,7 @@ mix.map("{:.0%}".format).T
 # %% [markdown]
 # A popular photograph has many copies, and popular photographs show what everyone recognises. So the drop from the first
 # column to the second is not "the part that was memorised": it is memory and an easier choice of pictures together. A
-# network that fits its training set to 95%, as paper 1's do, has more to remember. The number without twins cannot come
+# network that fits its training set to more than 90%, as most of paper 1's do, has more to remember. The number without twins cannot come
 # from memory of the same pixels; that is what it is good for.
 #
 # What would a *large* leak do? On drawn faces we can plant one. Two classifiers compete: a **memoriser**, the nearest
@@ -610,7 +610,7 @@ for epoch in (1, 2, 3, 10):
     print(f"epoch {epoch:2}: {one:.1%} and {other:.1%}, {ahead} ahead")
 
 # %% [markdown]
-# Whoever had stopped at epoch 2 would have reported the opposite of what ten epochs show, by four points. Nothing was wrong
+# Whoever had stopped at epoch 2 would have reported four points in favour of the network that ends eight points behind. Nothing was wrong
 # with either training. The *loss* of the batches, in the upper panel, says all through the second epoch (from batch 450 on) that
 # small_vgg is ahead; val is measured with running averages of batch norm, and while the learning rate still rises, weights may
 # move faster than those follow. An early accuracy tells how fast and how
@@ -689,7 +689,7 @@ pd.DataFrame(rows).T
 # | what paper 1 concludes | judged from its table |
 # | --- | --- |
 # | residual learning lets networks go deeper without degradation, since ResNets beat VGGs | does not follow: the deeper ResNets are below ResNet18, and no difference between the two families exceeds luck; the control, the same depth without shortcuts, is missing (chapter 5) |
-# | squeeze-and-excitation improves ResNet34 and ResNet50 | possible: both gains are within about one standard error, and ResNet18's −0.02 is passed over (chapter 6) |
+# | squeeze-and-excitation improves ResNet34 and ResNet50 | possible: the gains are 1.2 and 0.4 standard errors, and ResNet18's −0.02 is passed over (chapter 6) |
 # | SE-ResNet34 is the best | it has the highest number; the best of ten is the lucky one among the good ones |
 # | MobileNetV3-Small is the lightest | so it is, but the printed 1.8 million is not the count of any variant tried (chapter 7) |
 # | and the fastest | by a few per cent over VGG11, in the paper's times, with a small part of its MACs; on another machine this may turn round |
@@ -790,7 +790,7 @@ print(f"{row['parameters']:,} parameters, {row['macs']:,} MACs an image")
 # %% [markdown]
 # The board has a heading for each data set and recipe, and only what stands under one heading may be compared. With
 # drawn faces and a few seconds you are under a heading of your own; the recorded networks, trained on FER-2013, are shown
-# apart. With a GPU and FER-2013, in *quick*, you stand right among them. The board is a file on your own disk
+# apart. With a GPU and the official FER-2013, in *quick*, you stand right among them. The board is a file on your own disk
 # (`runs/leaderboard.json`); nobody else sees it. A name is taken once; `replace=True` enters a network anew under its old
 # name.
 #

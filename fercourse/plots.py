@@ -310,22 +310,8 @@ def _name_beside(
     width, height = (0.58 * 8 * len(name) * scale, 9 * scale)
     centre = ax.transData.transform((x, y))
     choices = []
-    for number, (side, up) in enumerate(
-        (
-            (1, 0),
-            (-1, 0),
-            (0, 1),
-            (0, -1),
-            (1, 1),
-            (-1, 1),
-            (1, -1),
-            (-1, -1),
-            (1, 2),
-            (-1, 2),
-            (1, -2),
-            (-1, -2),
-        )
-    ):
+    around = [(side, up) for up in (0, 1, -1, 2, -2) for side in (0, 1, -1) if side or up]
+    for number, (side, up) in enumerate(around):
         left = centre[0] + (6 * scale if side > 0 else -width - 6 * scale if side < 0 else -width / 2)
         low = centre[1] - height / 2 + up * 10 * scale
         box = (left, low, left + width, low + height)
