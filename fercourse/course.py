@@ -169,13 +169,14 @@ class Session:
 
         return f"{faces.source}, {count:,} images; verdict: {audit(faces).verdict}"
 
-    def config(self, model: str, **changes: Any) -> TrainConfig:
+    def config(self, model: str, *, recipe: str | None = None, **changes: Any) -> TrainConfig:
         """Return the configuration of a training of a named network within the budget.
 
         In smoke: one epoch of few steps. Quick: the recipe `quick`. Full: the recipe of the network's paper.
 
         Args:
             model: a name in `fercourse.models.MODELS`.
+            recipe: another recipe, a name in `fercourse.recipes.RECIPES`; not kept in smoke.
             changes: values of `TrainConfig` to change; not kept in smoke are epochs, max_steps, batch_size.
         """
         from fercourse.recipes import make_config
@@ -187,8 +188,8 @@ class Session:
             few = {"class_weights": False, "bias_init": False, **changes}
             return make_config(model, "smoke", epochs=1, max_steps=None, batch_size=SMOKE_BATCH, **few)
         paper2 = model in ("basic_cnn", "resnet50v2")
-        recipe = "quick" if self.budget == "quick" else ("paper2" if paper2 else "paper1")
-        return make_config(model, recipe, **changes)
+        usual = "quick" if self.budget == "quick" else ("paper2" if paper2 else "paper1")
+        return make_config(model, recipe or usual, **changes)
 
     def train(
         self, model: str | nn.Module, *, name: str | None = None, **changes: Any
@@ -202,7 +203,7 @@ class Session:
             model: a name in `fercourse.models.MODELS`, or a network of your own, (B, 1, 48, 48) -> (B, 7).
             name: the folder's name within `folder`; None: the network's name and the budget, or no folder
                 for a network of your own.
-            changes: as for `config`.
+            changes: as for `config`, its recipe among them.
 
         Returns:
             The network in evaluation mode on the session's device, and a row an epoch.

@@ -56,3 +56,11 @@ TABLE1 = {
 
 #: Paper 2: accuracy 'in the initial stage', read from its text.
 EARLY = {"basic_cnn": 0.5, "resnet50v2": 0.25}
+
+#: Paper 2: its counts, as its text and its table have them.
+COUNTS = {
+    "training images, text": 18_592,
+    "people, text": 26_432,
+    "training images, table": 28_709,
+    "test images, table": 7_178,
+}

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from fercourse.evaluate.significance import bootstrap_interval
+from fercourse.evaluate.significance import bootstrap_interval, mcnemar
 from fercourse.grids import GRIDS
 from fercourse.papers import TABLE1, TABLE2
 from fercourse.recipes import TrainConfig, make_config
@@ -131,6 +131,42 @@ def groups(grid: str) -> list[Group]:
         ]
         made.append(Group(config, row.shows, tuple(sorted(found, key=lambda record: record.seed))))
     return made
+
+
+def difference(better: Group, other: Group) -> str:
+    """Return how two groups differ on test, seed by seed, each pair tested on the same images.
+
+    Returns:
+        '+1.30 points ± 0.40 (5 seeds, McNemar's p below 0.05 in 3)'; 'pending' where no seed has both.
+    """
+    others = {record.seed: record for record in other.records if record.has("test")}
+    found, low = [], 0
+    for one in better.records:
+        if not one.has("test") or one.seed not in others:
+            continue
+        labels, preds = one.labels("test"), (one.preds("test"), others[one.seed].preds("test"))
+        found.append(100 * float((preds[0] == labels).mean() - (preds[1] == labels).mean()))
+        low += mcnemar(labels, *preds)["p"] < 0.05
+    if not found:
+        return PENDING
+    spread = f" ± {np.std(found, ddof=1):.2f}" if len(found) > 1 else ""
+    seeds = f"{len(found)} seed{'s' * (len(found) > 1)}"
+    return f"{np.mean(found):+.2f} points{spread} ({seeds}, McNemar's p below 0.05 in {low})"
+
+
+def pareto_front(costs: Sequence[float], accuracies: Sequence[float]) -> list[int]:
+    """Return the places of the points that no other beats, from the cheapest to the dearest.
+
+    A point is beaten by one that costs no more and is at least as accurate, and is better in one of the two.
+    """
+    front: list[int] = []
+    order = np.lexsort((-np.asarray(accuracies), np.asarray(costs)))
+    for place in map(int, order):
+        last = front[-1] if front else None
+        equal = last is not None and (costs[last], accuracies[last]) == (costs[place], accuracies[place])
+        if last is None or equal or accuracies[place] > accuracies[last]:
+            front.append(place)
+    return front
 
 
 def table1() -> pd.DataFrame:

@@ -125,6 +125,8 @@ def test_budgets_choose_recipes() -> None:
     assert full.config("resnet18").recipe == "paper1"
     assert full.config("basic_cnn").recipe == full.config("resnet50v2").recipe == "paper2"
     assert quick.config("vgg11", epochs=3, seed=2).epochs == 3
+    assert quick.config("basic_cnn", recipe="paper2", epochs=3).recipe == "paper2"
+    assert Session("smoke").config("basic_cnn", recipe="paper2", epochs=3).recipe == "smoke"
     smoke = Session("smoke").config("vgg11", epochs=3, seed=2)
     assert (smoke.epochs, smoke.seed, smoke.recipe) == (1, 2, "smoke")
 

@@ -121,6 +121,23 @@ def test_ladder_draws_each_step_once_and_keeps_names_apart() -> None:
     assert ax.yaxis_inverted()
 
 
+def test_accuracy_against_cost_draws_every_network_once_with_its_name_beside_it() -> None:
+    points = {"paper": [("a", 1.0, 0.6), ("b", 10.0, 0.7), ("c", 11.0, 0.699)], "ours": [("b", 10.0, 0.72)]}
+    ax = plots.accuracy_against_cost(points, {"paper": [0, 1]}, label="parameters")
+    drawn(ax)
+    assert ax.get_xscale() == "log"
+    offsets = [tuple(one) for shown in ax.collections for one in np.round(shown.get_offsets(), 6)]
+    assert offsets == [(1.0, 60.0), (10.0, 70.0), (11.0, 69.9), (10.0, 72.0)]
+    assert [text.get_text() for text in ax.texts] == ["a", "b", "c", "b"]
+    assert [text.get_text() for text in ax.get_legend().get_texts()] == ["paper", "ours"]
+    (line,) = ax.lines
+    assert np.allclose(np.c_[line.get_xdata(), line.get_ydata()], [[1.0, 60.0], [10.0, 70.0]])
+    boxes = [text.get_window_extent() for text in ax.texts]
+    assert not any(one.overlaps(other) for one, other in combinations(boxes, 2)), "names cover each other"
+    alone = plots.accuracy_against_cost({"paper": points["paper"]})
+    assert alone.get_legend() is None
+
+
 def test_figures_go_where_they_are_told_and_change_no_setting() -> None:
     before = dict(mpl.rcParams)
     _, (left, right) = plt.subplots(1, 2)

@@ -1,0 +1,174 @@
+"""What trainings gave: curves, seeds, networks by their cost, steps of speed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from textwrap import wrap
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator
+
+from fercourse.plots.style import PALETTE, axes_of
+
+
+def history(
+    curves: Mapping[str, Sequence[float]], *, label: str = "", best: int | None = None, ax: Axes | None = None
+) -> Axes:
+    """Draw one value an epoch for each named curve, epochs counted from 1.
+
+    Args:
+        curves: a name to its values; the curves may differ in length.
+        label: what the values are.
+        best: the epoch whose weights were kept, marked by a vertical line.
+    """
+    ax = axes_of(ax, 6.4, 3.0)
+    for (name, values), colour, line in zip(
+        curves.items(), PALETTE, ("-", "--", "-.", ":") * 2, strict=False
+    ):
+        ax.plot(np.arange(1, len(values) + 1), values, line, color=colour, label=name)
+    if best is not None:
+        ax.axvline(best, color="0.6", linewidth=1)
+        ax.annotate("kept", (best, 1), xycoords=("data", "axes fraction"), xytext=(3, -10), fontsize=9,
+                    textcoords="offset points", color="0.35")  # fmt: skip
+    ax.xaxis.set_major_locator(MaxNLocator(integer=True))
+    ax.set_xlabel("epoch")
+    ax.set_ylabel(label)
+    if len(curves) > 1:
+        ax.legend()
+    return ax
+
+
+def ladder(
+    rungs: Mapping[str, Sequence[tuple[str, float, float, float]]],
+    *,
+    label: str = "times as fast as the usual loop",
+    ax: Axes | None = None,
+) -> Axes:
+    """Draw steps from top to bottom, for each name a line of points with bars from the least to the greatest.
+
+    Args:
+        rungs: a name to its steps: (what is changed, ratio, low, high); names may differ in their steps.
+        label: what the ratios are.
+    """
+    places: dict[str, int] = {}
+    for step in (step for steps in rungs.values() for step in steps):
+        places.setdefault(step[0], len(places))
+    ax = axes_of(ax, 7.0, 0.9 + 0.45 * len(places))
+    for number, ((name, steps), colour, marker) in enumerate(
+        zip(rungs.items(), PALETTE, "osD^vPX", strict=False)
+    ):
+        ratios, low, high = np.array([step[1:] for step in steps]).T
+        # Side by side within a row, else the bars of one network hide another's.
+        y = np.array([places[step[0]] for step in steps]) + 0.16 * (number - (len(rungs) - 1) / 2)
+        ax.errorbar(ratios, y, xerr=(ratios - low, high - ratios), color=colour, marker=marker, label=name,
+                    linewidth=1, capsize=2, markersize=5)  # fmt: skip
+    ax.axvline(1, color="0.6", linewidth=1)
+    ax.set_yticks(range(len(places)), ["\n".join(wrap(step, 36)) for step in places])
+    ax.invert_yaxis()
+    ax.set_xlabel(label)
+    ax.legend()
+    return ax
+
+
+def seeds(
+    rows: Mapping[str, Sequence[float]],
+    *,
+    paper: Mapping[str, float] | None = None,
+    label: str = "accuracy on val, %",
+    ax: Axes | None = None,
+) -> Axes:
+    """Draw a dot for each seed and a bar at their mean, a row an experiment; 'pending' where there is none.
+
+    Args:
+        rows: a name to its accuracies, shares between 0 and 1, from top to bottom; empty: not run yet.
+        paper: a name to what a paper reports of it, drawn as a diamond.
+        label: what the accuracies are.
+    """
+    paper, names = paper or {}, list(rows)
+    ax = axes_of(ax, 6.4, 1.0 + 0.42 * len(names))
+    for place, name in enumerate(names):
+        values = 100 * np.asarray(rows[name], dtype=np.float64)
+        if len(values):
+            ax.plot(values, np.full(len(values), place), "o", color=PALETTE[0], alpha=0.6, markersize=5)
+            ax.plot([values.mean()] * 2, [place - 0.28, place + 0.28], color=PALETTE[6], linewidth=1.6)
+        else:
+            ax.annotate("pending", (1.02, place), xycoords=("axes fraction", "data"), va="center", fontsize=9,
+                        color="0.35")  # fmt: skip
+        if name in paper:
+            ax.plot(100 * paper[name], place, "D", color=PALETTE[5], fillstyle="none", markersize=7)
+    keys: list[tuple[str, dict[str, Any]]] = []
+    if any(len(values) for values in rows.values()):
+        keys.append(("one seed", {"marker": "o", "linestyle": "", "color": PALETTE[0], "alpha": 0.6}))
+        keys.append(("mean", {"marker": "|", "linestyle": "", "color": PALETTE[6], "markersize": 11}))
+    if paper:
+        keys.append(("the paper", {"marker": "D", "linestyle": "", "color": PALETTE[5], "fillstyle": "none"}))
+    handles = [ax.plot([], [], label=name, **style)[0] for name, style in keys]
+    ax.set_yticks(range(len(names)), ["\n".join(wrap(name, 26)) for name in names])
+    ax.set_ylim(len(names) - 0.5, -0.5)
+    ax.set_xlabel(label)
+    if handles:
+        ax.legend(handles=handles, loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=len(handles))
+    return ax
+
+
+def accuracy_against_cost(
+    points: Mapping[str, Sequence[tuple[str, float, float]]],
+    fronts: Mapping[str, Sequence[int]] | None = None,
+    *,
+    label: str = "parameters",
+    ax: Axes | None = None,
+) -> Axes:
+    """Draw networks by cost (logarithmic) and accuracy, each with its name beside it.
+
+    Args:
+        points: a name, such as 'paper', to its networks: (network, cost, accuracy as a share).
+        fronts: for some of these names, the places of the networks that no other beats, from the cheapest to
+            the dearest: they are joined by steps, below which a network is beaten.
+        label: what the cost is.
+    """
+    ax = axes_of(ax, 6.4, 4.6)
+    series = list(zip(points.items(), PALETTE, "osD^vPX", strict=False))
+    for (name, networks), colour, marker in series:
+        costs, accuracies = np.array([network[1:] for network in networks], float).reshape(-1, 2).T
+        ax.scatter(costs, 100 * accuracies, color=colour, marker=marker, s=28, label=name, zorder=3)
+        front = list((fronts or {}).get(name, ()))
+        if front:
+            ax.step(costs[front], 100 * accuracies[front], where="post", color=colour, linewidth=1, alpha=0.6)
+    ax.set_xscale("log")
+    ax.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+    ax.xaxis.set_major_formatter("{x:,g}")
+    ax.xaxis.set_minor_locator(NullLocator())
+    ax.margins(x=0.18, y=0.08)
+    ax.set_xlabel(label)
+    ax.set_ylabel("accuracy in %")
+    if len(series) > 1:
+        ax.legend(loc="lower right")
+    taken = [ax.transData.transform((one[1], 100 * one[2])) for group in points.values() for one in group]
+    boxes: list[tuple[float, ...]] = [(x - 8, y - 5, x + 8, y + 5) for x, y in taken]
+    for name, cost, accuracy in [network for networks in points.values() for network in networks]:
+        boxes.append(_name_beside(ax, name, cost, 100 * accuracy, boxes))
+    return ax
+
+
+def _name_beside(
+    ax: Axes, name: str, x: float, y: float, boxes: Sequence[tuple[float, ...]]
+) -> tuple[float, ...]:
+    """Write a name where it covers none of the boxes (in pixels), if there is a place; return its box."""
+    scale = ax.figure.dpi / 72
+    width, height = (0.58 * 8 * len(name) * scale, 9 * scale)
+    centre = ax.transData.transform((x, y))
+    choices = []
+    around = [(side, up) for up in (0, 1, -1, 2, -2) for side in (0, 1, -1) if side or up]
+    for number, (side, up) in enumerate(around):
+        left = centre[0] + (6 * scale if side > 0 else -width - 6 * scale if side < 0 else -width / 2)
+        low = centre[1] - height / 2 + up * 10 * scale
+        box = (left, low, left + width, low + height)
+        hits = sum(box[0] < b[2] and b[0] < box[2] and box[1] < b[3] and b[1] < box[3] for b in boxes)
+        choices.append((hits, number, box))
+    _, _, box = min(choices)
+    ax.annotate(name, (x, y), xytext=(np.array(box[:2]) - centre) / scale, textcoords="offset points",
+                fontsize=8, color="0.2", va="bottom",
+                bbox={"facecolor": "white", "alpha": 0.7, "pad": 0.4, "linewidth": 0})  # fmt: skip
+    return box
