@@ -143,7 +143,7 @@ def soft_loop(logits, targets):
     return total / len(logits)
 
 
-@right("soft_cross_entropy")
+@wrong("soft_cross_entropy", "to write it")
 def soft_builtin(logits, targets):
     return F.cross_entropy(logits, targets)
 
