@@ -16,7 +16,8 @@
 # > **By the end you can** turn pixels and labels into what a network trains on, weigh rare classes and say what that
 # > costs, predict the first loss of a training before it runs, and write augmentation as one matrix a picture.
 # >
-# > **You need** chapter 1: the data set, its counts and its splits. A little calculus: what a gradient is.
+# > **You need** chapter 1: the data set, its counts and its splits. A little calculus: what a gradient is. For two of the
+# > exercises, that you have seen an `nn.Module`.
 # >
 # > **Time** 67 minutes to read and run, 95 more for the six exercises.
 #
@@ -169,14 +170,16 @@ losses.map(lambda loss: f"{loss:.2f}" if loss < 1.95 else "fails")
 # Read it by rows. Each version has its own range of step lengths. An input that is 255 times as large has a gradient 255
 # times as large, and needs a weight 255 times as small: its steps must be 255² times as short. At 0.1 the raw pixels overshoot
 # at every step, and those that were scaled twice hardly move any weight but the bias. (A loss of about 1.82 can be had
-# without looking at a face at all, as you will see below.) No error message tells you; the loss is just bad. Adam, paper 1's
-# optimiser, makes up for much of this, since it divides each gradient by its usual size, and so does batch norm inside a
-# network. That is why the mistake survives in so much code.
+# without looking at a face at all, as you will see below.) No error message tells you; the loss is just bad. Two things that
+# you will meet in chapter 3 make up for much of this: Adam, paper 1's way of stepping, divides each gradient by its usual size,
+# and batch norm, a layer inside the network, standardises what passes through it. That is why the mistake survives in so much
+# code.
 #
-# But standardised faces do better at *their* best step length than faces from 0 to 1 at theirs, and this is no matter of
-# scale. Pixels from 0 to 1 are all positive, so that all of them together, the brightness of the picture, is by far the
-# strongest thing in the data. The loss is then steep in that one direction and flat in the others. A step short enough for
-# the steep one is tiny for the rest.
+# But standardised faces do better at *their* best step length than faces from 0 to 1 at theirs (try 0.2, which is better for
+# both: the order stays). This is no matter of scale. Pixels from 0 to 1 are all positive, so that all of them together, the
+# brightness of the picture, is by far the strongest thing in the data. The loss is then steep in that one direction and flat
+# in the others. A step short enough for the steep one is tiny for the rest. How steep each direction is, the eigenvalues of a
+# matrix tell: the greatest belongs to the steepest direction, the next to the second.
 
 
 # %%
@@ -365,9 +368,10 @@ plt.show()
 # *9 minutes*
 #
 # Before the first step, a good network should know nothing about faces, and yet it can know one thing: how frequent the
-# classes are. If all logits come from the bias of the last layer, softmax gives back the frequencies exactly when the bias
-# is their logarithm, the **log prior**: $b_k = \ln (n_k / N)$. Paper 1 starts its last layer so. The first loss is then
-# the mean of $-\ln(n_k / N)$ over the images, which is the **entropy** of the prior.
+# classes are. If all logits come from the bias of the last layer, softmax gives back the frequencies when the bias is their
+# logarithm, the **log prior**: $b_k = \ln (n_k / N)$. (A constant added to all seven changes nothing.) Paper 1 initialises
+# its last bias, and the recipe does it this way. The first loss is then the mean of $-\ln(n_k / N)$ over the images, which is
+# the **entropy** of the prior.
 
 # %%
 prior = sizes / sizes.sum()
@@ -403,7 +407,7 @@ entropy = -(shares * shares.log()).sum().item()
 print(f"log prior:   {first_loss():.2f}, entropy = {entropy:.2f}")
 
 # %% [markdown]
-# A prediction to two decimals, before any training. Use it as a test: if your first loss is not what the bias and the counts
+# Right to a hundredth or so, before any training. Use it as a test: if your first loss is not what the bias and the counts
 # say, look for a softmax too many, labels out of order, or a last layer that starts too large.
 #
 # Now the two measures of paper 1 together. It weighs the loss *and* starts from the log prior.
@@ -416,10 +420,13 @@ print(f"weighted, at the log prior: {first_loss(few_weights):.2f}")
 print(f"mean of -ln(share):         {-shares.log().mean().item():.2f}")
 nn.init.zeros_(model.head[-1].bias)
 print(f"weighted, at zero:          {first_loss(few_weights):.2f}")
+print(f"FER-2013, at the log prior: {-np.log(prior).mean():.2f}")
 
 # %% [markdown]
 # Above. In the weighted loss all classes are equally frequent, so the answer that costs least is the same share for all,
-# a bias of **zero**. At the log prior the weighted loss starts worse than from nothing, and the first steps undo what the
+# a bias of **zero**, and it costs $\ln 7$. At the log prior the weighted loss is the mean of $-\ln$ of the seven shares.
+# That mean is always greater than $\ln 7$, unless the shares are equal: on the rare classes the logarithm loses more than it
+# gains on the common ones. At the log prior the weighted loss starts worse than from nothing, and the first steps undo what the
 # bias was set to. In general the best constant answer has shares proportional to $w_k n_k$; exercise 3 sets that one.
 #
 # The gradient of the biases says the same. At the start it is the share that the network gives each class, minus the share
@@ -666,7 +673,7 @@ before = sharpness(images)
 print(f"sampled three times: {sharpness(three) / before:.0%} left")
 print(f"sampled once:        {sharpness(once) / before:.0%} left")
 
-# %% mystnb={"image": {"alt": "Three enlarged pictures of a face: as it was, sampled three times, which is soft like out of focus, and sampled once, which keeps wrinkles and the edges of the teeth."}}
+# %% mystnb={"image": {"alt": "Three enlarged pictures of a face: as it was, sampled three times, which is soft like out of focus, and sampled once, which keeps the frame of the glasses and much of the grain."}}
 trio = torch.stack([images[9, 0], three[9, 0], once[9, 0]])
 plots.faces(
     trio.numpy(),
@@ -677,9 +684,10 @@ plots.faces(
 plt.show()
 
 # %% [markdown]
-# Drawn faces carry noise like photographs, and noise goes first. But wrinkles, lids and the line between the lips are one or
-# two pixels wide as well, and they are what expressions are made of. A network trained on soft pictures is then tested on
-# sharp ones. The extreme case, a turn there and back:
+# One sampling costs sharpness too, and enlarging itself makes edges less steep; but two samplings more cost more than half of
+# what was left. Drawn faces carry noise like photographs, and noise goes first. But wrinkles, lids and the line between the
+# lips are one or two pixels wide as well, and they are what expressions are made of. A network trained on soft pictures is
+# then tested on sharp ones. The extreme case, a turn there and back:
 
 # %%
 there_and_back = warp(warp(images, rotate(15)), rotate(-15))
@@ -1014,8 +1022,9 @@ def start_at_prior(model, counts, weights=None):
 # *Medium, 15 minutes. Changes the training step.*
 #
 # Write one step of gradient descent, as in `descend`, with a loss that is weighted by inverse frequency. `counts` are the
-# images of each class in train. The loss of the batch is the weighted sum divided by the sum of the weights, as
-# `F.cross_entropy` has it. Gradients from before must not count. Return the loss that the step was made from, as a number.
+# images of each class in train, a tensor. The loss of the batch is the weighted sum divided by the sum of the weights, as
+# `F.cross_entropy` has it, which you may use. Gradients from before must not count. Return the loss that the step was made
+# from, as a number.
 
 
 # %% exercise="weighted_step"
@@ -1076,7 +1085,8 @@ def forward_matrix(size, flip, degrees, right, down):
 #
 # Write augmentation as a layer, which `model.eval()` switches off. In training each image, by itself, has with `probability` a
 # square of `side` x `side` pixels set to 0, in all its channels. The square lies wholly within the image, each place equally
-# likely. In evaluation images pass unchanged. The images that come in must not be changed.
+# likely. In evaluation images pass unchanged. The images that come in must not be changed. (`model.train()` and
+# `model.eval()` set `training` in every layer of a model to True and False.)
 
 
 # %% exercise="RandomErase"

@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.overrides import TorchFunctionMode
 
 from fercourse.check.core import Exercise, Wrong, as_array, differs
 from fercourse.check.functions import RESULT, Case, Mistake, judge_function
@@ -138,6 +139,12 @@ def _judge_standardise(answer: Any) -> str:
         wrong("That multiplies by the standard deviation; divide.", change=lambda x, mean, std: (x - mean) * std),
         wrong("Brackets are missing: x - mean / std divides only the mean.",
               change=lambda x, mean, std: x - mean / std),
+        wrong("Brackets are missing: x - mean / std divides only the mean.",
+              change=lambda x, mean, std: 255 * x - mean / std),
+        wrong("The mean is subtracted from bytes, which wrap round below 0: convert with .float() first.",
+              change=lambda x, mean, std: ((255 * x).round() - (255 * mean).floor()).remainder(256) / (255 * std)),
+        wrong("The mean is subtracted from bytes, which wrap round below 0: convert with .float() first.",
+              change=lambda x, mean, std: ((255 * x).round() - (255 * mean).floor()).remainder(256) / 255 / std),
         wrong("The mean is added; subtract it.", change=lambda x, mean, std: (x + mean) / std),
         wrong("The sign is the other way round: x minus the mean, not the mean minus x.",
               change=lambda x, mean, std: (mean - x) / std),
@@ -252,6 +259,8 @@ def _soft_case(seed: int, kind: str, count: int, classes: int) -> Case:
         labels = torch.randint(0, classes, (count,), generator=draw)
         if kind == "large":
             logits[torch.arange(count), labels] += 1000
+        if kind == "far":
+            logits[torch.arange(count), labels] -= 200
         targets = F.one_hot(labels, classes).float()
         if kind == "shares":
             targets = (torch.randn(count, classes, generator=draw)).softmax(1)
@@ -268,6 +277,7 @@ def _soft_case(seed: int, kind: str, count: int, classes: int) -> Case:
     told = {
         "hot": "one-hot targets", "shares": "targets that are shares of all classes",
         "smoothed": "smoothed one-hot targets", "large": "logits near 1000, as a network may give, and one-hot targets",
+        "far": "logits of the right class that are 200 below the others",
     }[kind]  # fmt: skip
     return Case(make, f"{count} images, {classes} classes, {told}", observe)
 
@@ -285,6 +295,18 @@ def _soft(
     if hard:
         targets = F.one_hot(targets.argmax(1), targets.shape[1]).float()
     return total(each(log_probs(logits), targets))
+
+
+class _ReadyMade(TorchFunctionMode):
+    """Notes whether the loss that is to be written is called instead."""
+
+    used = False
+
+    def __torch_function__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        self.used = self.used or func is F.cross_entropy
+        return func(*args, **(kwargs or {}))
 
 
 def _judge_soft_cross_entropy(answer: Any) -> str:
@@ -359,15 +381,22 @@ def _judge_soft_cross_entropy(answer: Any) -> str:
         wrong("The exponential is missing in the sum: log of the sum of exp(logits) is subtracted.",
               log_probs=lambda z: z - z.sum(1, keepdim=True).log()),
     ]  # fmt: skip
+    ready_made = _ReadyMade()
     try:
-        judge_function(
+        with ready_made:
+            judge_function(
             answer, "soft_cross_entropy", reference=_soft,
             cases=[_soft_case(1, "hot", 6, 7), _soft_case(2, "shares", 5, 7), _soft_case(3, "smoothed", 7, 3),
-                   _soft_case(4, "large", 4, 7)],
+                   _soft_case(4, "large", 4, 7), _soft_case(5, "far", 4, 7)],
             mistakes=mistakes, explain=partial(_explain_soft, zero),
         )  # fmt: skip
     except Wrong as wrong_answer:
         raise _told(wrong_answer) from wrong_answer
+    if ready_made.used:
+        raise Wrong(
+            "The value is right, but F.cross_entropy computed it (nn.CrossEntropyLoss calls it too); the exercise is "
+            "to write it: log_softmax, targets, sum, mean."
+        )
     return "With one-hot targets it is what F.cross_entropy gives for the indices; yours takes any shares."
 
 
@@ -391,8 +420,8 @@ def _explain_soft(
         return "The value is right, but its gradient is not: is a part detached?"
     if large and found is not None:
         return (
-            "For small logits it is right; for large ones something is cut off or rounds away: log_softmax does "
-            "not."
+            "For small logits it is right; where a share rounds to 0 the loss is cut off (is something added to the "
+            "share, or is it clamped, before the logarithm?). log_softmax needs none of it."
         )
     return None
 
@@ -491,8 +520,8 @@ def _judge_start_at_prior(answer: Any) -> str:
              lambda n, w: n.log()),
         bias(f"The bias holds the shares themselves. {logits}", lambda n, w: n * w / (n * w).sum()),
         bias(f"The bias holds the shares without their weights, and no logarithm. {logits}", lambda n, w: n / n.sum()),
-        bias(f"The bias holds the counts. {logits}", lambda n, w: n),
-        bias(f"The bias holds counts times weights. {logits}", lambda n, w: n * w),
+        bias(f"The bias holds the counts, or their log_softmax. {logits}", lambda n, w: n),
+        bias(f"The bias holds counts times weights, or their log_softmax. {logits}", lambda n, w: n * w),
         bias("The sign is the other way round: rare classes come out as likely.", lambda n, w: -(n * w).log()),
         bias("The counts are divided by the weights; multiply: a weight of 2 makes an image count twice.",
              lambda n, w: (n / w).log()),
@@ -563,6 +592,12 @@ def _explain_prior(seen: dict[str, Any], expected: dict[str, Any], arguments: tu
     if differs(seen[_BIAS], expected[_BIAS], rtol=1e-3):
         if torch.isnan(torch.as_tensor(seen[_BIAS])).any():
             return "The bias holds NaN or infinite values: the logarithm of 0 or of a negative number?"
+        found, shares = torch.as_tensor(seen[_BIAS]).log(), torch.as_tensor(expected[_BIAS])
+        if found.shape == shares.shape and torch.isfinite(found).all():
+            found, shares = found - found.mean(), shares - shares.mean()
+            slope = (found @ shares / (shares @ shares)).item()
+            if slope > 0 and torch.allclose(found, slope * shares, atol=1e-4 * slope):
+                return "The bias grows in proportion to the shares: the logarithm is missing, which softmax undoes."
         return None
     if differs(seen[_LAST], expected[_LAST]):
         return (
@@ -693,6 +728,10 @@ def _judge_weighted_step(answer: Any) -> str:
         ("The weights are the logarithm of the counts; one over the counts is asked for.",
          {"weight_of": lambda n: n.log()}),
         ("The weights are one over the logarithm of 1 + the counts.", {"weight_of": lambda n: 1 / n.log1p()}),
+        ("The weights are cut off to whole numbers (//): divide with / instead.", {"weight_of": lambda n: n.sum() // n}),
+        ("The weights are cut off to whole numbers (//): divide with / instead.",
+         {"weight_of": lambda n: n.sum() // (len(n) * n)}),
+        ("The weights are cut off to whole numbers (//): divide with / instead.", {"weight_of": lambda n: n.max() // n}),
         ("The weights go through a softmax; one over the counts is asked for.",
          {"weight_of": lambda n: mean(n).softmax(0)}),
         ("The weights are those of one over 1 + the count.", {"weight_of": lambda n: 1 / (n + 1)}),
@@ -723,6 +762,10 @@ def _judge_weighted_step(answer: Any) -> str:
         ("Every weight moves by lr, whatever the size of its gradient, as a sign or Adam's first step does; plain "
          "gradient descent subtracts lr times the gradient.", {"sign": True}),
         ("The weights of the classes multiply the logits; they multiply the losses.", {"on_logits": True}),
+        ("The weights of the classes multiply the logits; they multiply the losses.",
+         {"on_logits": True, "weight_of": mean}),
+        ("The weights of the classes multiply the logits; they multiply the losses.",
+         {"on_logits": True, "weight_of": lambda n: n.sum() / n}),
         ("log_softmax is missing: F.nll_loss takes logarithms of shares; F.cross_entropy takes logits.", {"bare": True}),
         ("The targets are smoothed; take the labels as they are.", {"smoothing": 0.1}),
         ("Only weights move; biases are parameters too.", {"only": lambda name: "weight" in name}),
@@ -759,6 +802,10 @@ def _explain_step(seen: dict[str, Any], expected: dict[str, Any], arguments: tup
                 "The weights are as they were. A step needs loss.backward(), and then, under torch.no_grad(), for "
                 "each parameter: value -= lr * value.grad, which changes it in place (value = value - ... does not)."
             )
+        extra = seen[_AFTER] - expected[_AFTER]
+        decay = extra @ before / (before @ before)
+        if decay < 0 and torch.allclose(extra, decay * before, rtol=0, atol=1e-5):
+            return "All weights shrink besides: plain gradient descent has no weight decay."
         return _direction(seen[_AFTER] - before, expected[_AFTER] - before, arguments)
     if seen[RESULT] is None:
         return "The step is right; the loss is not returned: return loss.item()."
@@ -853,6 +900,24 @@ def _placed(
     return end(matrix)
 
 
+def _half_placed(size: int, flip: bool, degrees: float, right: float, down: float, *, what: str) -> Matrix:
+    """Return the matrix with a part of the work left out or done in another way."""
+    middle = (size - 1) / 2
+    there, back = _shifted(-middle, -middle), _shifted(middle, middle)
+    turn, move = _turned(degrees), _shifted(right, down)
+    mirror = np.diag([-1.0 if flip else 1.0, 1.0, 1.0])
+    if what == "not back":
+        return move @ turn @ mirror @ there
+    if what == "not there":
+        return move @ back @ turn @ mirror
+    if what == "by element":
+        return move * back * turn * mirror * there
+    if what == "units":
+        return _shifted(2 * right / size, 2 * down / size) @ turn @ mirror
+    aside = np.array([[-1.0, 0, size], [0, 1, 0], [0, 0, 1]]) if flip else np.eye(3)
+    return move @ back @ turn @ there @ aside
+
+
 def _judge_forward_matrix(answer: Any) -> str:
     def wrong(message: str, **options: Any) -> Mistake:
         return Mistake(partial(_placed, **options), message)
@@ -866,6 +931,8 @@ def _judge_forward_matrix(answer: Any) -> str:
          {"centre": lambda size: size / 2}),
         ("The centre is rounded down to a whole pixel: (size - 1) / 2, with its half.",
          {"centre": lambda size: float((size - 1) // 2)}),
+        ("The centre is taken at size // 2. Pixel centres run from 0 to size - 1, so it is (size - 1) / 2, with its half.",
+         {"centre": lambda size: float(size // 2)}),
         ("The centre is taken at size - 1, the last pixel: half of that.", {"centre": lambda size: size - 1.0}),
         ("The move to the centre and back is the other way round: first minus the centre, last plus the centre.",
          {"moves": -1}),
@@ -901,6 +968,15 @@ def _judge_forward_matrix(answer: Any) -> str:
         ("It has four rows and columns, or more: for places in a plane, (x, y, 1), it has three.",
          {"end": lambda m: np.pad(m, ((0, 1), (0, 1)))}),
     ]  # fmt: skip
+    parts = [
+        ("The centre is moved to (0, 0), but never back: after mirroring and turning, move it back.", "not back"),
+        ("The centre is moved away at the end, but was never moved to (0, 0) before.", "not there"),
+        ("* multiplies matrices element by element; their product is @.", "by element"),
+        ("That is in the units of grid_sample, from -1 to 1 about the centre; pixels from the corner are asked for.",
+         "units"),
+        ("Mirrored, the pixel at x comes to size - 1 - x, not to size - x: the last pixel is number size - 1.",
+         "aside"),
+    ]  # fmt: skip
     cases = [
         (48, False, 0.0, 3.0, -5.0), (48, True, 0.0, 0.0, 0.0), (48, False, 30.0, 0.0, 0.0),
         (7, True, 20.0, 4.0, -2.5), (48, True, -115.0, 1.5, 6.0), (20, False, 75.0, -3.0, 8.0),
@@ -914,7 +990,8 @@ def _judge_forward_matrix(answer: Any) -> str:
         judge_function(
             answer, "forward_matrix", reference=_placed,
             cases=[_matrix_case(*case) for case in cases],
-            mistakes=[*(wrong(text, **options) for text, options in single), *both],
+            mistakes=[*(wrong(text, **options) for text, options in single),
+                      *(Mistake(partial(_half_placed, what=what), text) for text, what in parts), *both],
             explain=_explain_matrix,
         )  # fmt: skip
     except Wrong as wrong_answer:
@@ -999,7 +1076,8 @@ def _erase_on(module: nn.Module, x: Tensor, probability: float, side: int, trial
     module.train()
     out = forward(module, x, _NAME, trial).detach()
     if out.shape != x.shape:
-        raise Wrong(f"{told} gives shape {tuple(out.shape)}; expected {tuple(x.shape)}.")
+        lost = " Are the images that are spared left out?" if out.shape[1:] == x.shape[1:] else ""
+        raise Wrong(f"{told} gives shape {tuple(out.shape)}; expected {tuple(x.shape)}.{lost}")
     gone = out != x
     _erased_values(out, x, gone, told)
     masks = gone.any(1)
@@ -1113,7 +1191,8 @@ def _erased_shape(boxes: list[Any], masks: Tensor, side: int, x: Tensor, told: s
     if (side, side) in sizes and greatest == (side, side):
         raise Wrong(
             f"{told} erases squares that are cut off at the edge, such as {min(sizes)[0]} by {min(sizes)[1]}: draw top "
-            f"from 0 to H - side and left from 0 to W - side, so that the whole square fits."
+            f"from 0 to H - side and left from 0 to W - side, so that the whole square fits (H is the number of rows, "
+            "which come first in x[i, :, rows, columns])."
         )
     if len(sizes) == 1:
         raise Wrong(f"{told} erases {greatest[0]} by {greatest[1]} pixels; expected {side} by {side}.")

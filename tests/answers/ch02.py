@@ -143,7 +143,7 @@ def soft_loop(logits, targets):
     return total / len(logits)
 
 
-@right("soft_cross_entropy")
+@wrong("soft_cross_entropy", "to write it")
 def soft_builtin(logits, targets):
     return F.cross_entropy(logits, targets)
 
@@ -690,3 +690,116 @@ wrong("start_at_prior", "by itself")(_prior("bias.copy_((counts * weights).log()
 wrong("start_at_prior", "added to the counts")(
     _prior("bias.copy_((counts + (0 if weights is None else weights)).log())")
 )
+
+
+# Tried by a second reader ------------------------------------------------------------------------------------
+
+wrong("standardise", "brackets")(
+    lambda train, val, test: [
+        x.float() - train.float().mean() / train.float().std() for x in (train, val, test)
+    ]
+)
+wrong("standardise", "bytes")(
+    lambda train, val, test: [
+        (x - train.float().mean().to(torch.uint8)).float() / train.float().std() for x in (train, val, test)
+    ]
+)
+
+
+@right("standardise")
+def standardise_batch_norm(train, val, test):
+    mean, var = train.float().mean().view(1), train.float().var().view(1)
+    return [F.batch_norm(x.float().unsqueeze(1), mean, var, eps=0.0).squeeze(1) for x in (train, val, test)]
+
+
+right("soft_cross_entropy")(
+    lambda logits, targets: -(targets.to(logits.dtype) @ logits.log_softmax(-1).T).diagonal().mean()
+)
+right("soft_cross_entropy")(lambda logits, targets: (logits.logsumexp(1) - (targets * logits).sum(1)).mean())
+wrong("soft_cross_entropy", "to write it")(_soft("F.cross_entropy(logits, targets)"))
+wrong("soft_cross_entropy", "to write it")(_soft("torch.nn.CrossEntropyLoss()(logits, targets)"))
+wrong("soft_cross_entropy", "added to the share")(
+    _soft("-(targets * (logits.softmax(1) + 1e-8).log()).sum(1).mean()")
+)
+wrong("soft_cross_entropy", "clamped")(
+    _soft("-(targets * logits.softmax(1).clamp(min=1e-7).log()).sum(1).mean()")
+)
+
+
+@right("start_at_prior")
+def prior_of_the_package(model, counts, weights=None):
+    from fercourse.train import set_log_prior
+
+    set_log_prior(model, (counts if weights is None else counts * weights).numpy())
+
+
+@wrong("start_at_prior", "logarithm is missing")
+def prior_of_greatest(model, counts, weights=None):
+    size = counts if weights is None else counts * weights
+    model.head[-1].bias.data.copy_(size / size.max())
+
+
+wrong("start_at_prior", "log_softmax")(
+    lambda model, counts, weights=None: model.head[-1].bias.data.copy_(F.log_softmax(counts.float(), 0))
+)
+wrong("weighted_step", "whole numbers")(_step(weight="(counts.sum() // counts).float()"))
+wrong("weighted_step", "multiply the logits")(
+    _step(loss="F.cross_entropy(model(images) * counts.sum() / (len(counts) * counts), labels)")
+)
+wrong("weighted_step", "weight decay")(_step(move="p -= lr * (p.grad + 0.01 * p)"))
+
+
+def _turned_about(there, back, mirror=None, times=torch.matmul, half=None):
+    """The matrix of five steps, with places for mistakes."""
+
+    def forward_matrix(size, flip, degrees, right, down):
+        c = (size - 1) / 2 if half is None else half(size)
+        shift = lambda x, y: torch.tensor([[1.0, 0, x], [0, 1, y], [0, 0, 1]])
+        cos, sin = math.cos(math.radians(degrees)), math.sin(math.radians(degrees))
+        turn = torch.tensor([[cos, sin, 0], [-sin, cos, 0], [0, 0, 1]])
+        sign = torch.diag(torch.tensor([-1.0 if flip else 1.0, 1, 1]))
+        parts = [shift(there * c, there * c), sign, turn, shift(back * c, back * c), shift(right, down)]
+        if mirror:
+            parts = [mirror(size) if flip else torch.eye(3), parts[0], *parts[2:]]
+        whole = parts[0]
+        for part in parts[1:]:
+            whole = times(part, whole)
+        return whole
+
+    return forward_matrix
+
+
+right("forward_matrix")(_turned_about(-1, 1))
+wrong("forward_matrix", "never back")(_turned_about(-1, 0))
+wrong("forward_matrix", "never moved to")(_turned_about(0, 1))
+wrong("forward_matrix", "element by element")(_turned_about(-1, 1, times=torch.mul))
+wrong("forward_matrix", "size // 2")(_turned_about(-1, 1, half=lambda size: size // 2))
+wrong("forward_matrix", "size - 1 - x")(
+    _turned_about(-1, 1, mirror=lambda size: torch.tensor([[-1.0, 0, size], [0, 1, 0], [0, 0, 1]]))
+)
+
+
+@wrong("forward_matrix", "units of grid_sample")
+def matrix_of_grid_sample(size, flip, degrees, right, down):
+    cos, sin = math.cos(math.radians(degrees)), math.sin(math.radians(degrees))
+    f = -1 if flip else 1
+    return torch.tensor([[f * cos, sin, 2 * right / size], [-f * sin, cos, 2 * down / size], [0, 0, 1]])
+
+
+@wrong("RandomErase", "left out")
+class EraseDropsOthers(nn.Module):
+    def __init__(self, probability, side):
+        super().__init__()
+        self.probability, self.side = probability, side
+
+    def forward(self, x):
+        if not self.training:
+            return x
+        out = []
+        for image in x.clone():
+            if torch.rand(()) < self.probability:
+                top = torch.randint(0, x.shape[2] - self.side + 1, ())
+                left = torch.randint(0, x.shape[3] - self.side + 1, ())
+                image[:, top : top + self.side, left : left + self.side] = 0
+                out.append(image)
+        return torch.stack(out)
