@@ -78,6 +78,15 @@ _ADVICE = (
         r"Expected state_dict to be dict-like, got <class 'NoneType'>|'NoneType' object has no attribute",
         "Something is still None: on this input it never got a value.",
     ),
+    (
+        r"cannot assign '.*' as parameter",
+        "A layer's weight is a parameter: nn.Parameter(value), or copy the value "
+        "into it under torch.no_grad().",
+    ),
+    (
+        r"unsupported operand type.*'NoneType'",
+        "One side is None: a layer without bias has `bias` None, a function without `return` gives None.",
+    ),
     (r"'NoneType' object is not", "Something is None: is a `return` missing, or a value never set?"),
     (
         r"Missing key\(s\) in state_dict",
@@ -96,6 +105,11 @@ _ADVICE = (
         r"not implemented for '(Long|Int|Byte|Bool)'|expected scalar type",
         "Whole numbers come where others are expected: look at the order of the arguments (logits, then "
         "labels) and at the dtype.",
+    ),
+    (
+        r"object has no attribute '(in|out)_(channels|features)'",
+        "That layer is no convolution or dense layer, or the other of the two: look for "
+        "the last that is one.",
     ),
     (r"has no attribute", "Is the name spelt as it was where it was made (self.name = ...)?"),
     (r"division by zero", "Something is divided by nothing: what if a count or a difference is zero?"),

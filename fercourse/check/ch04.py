@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ast
+import contextlib
 import copy
 import itertools
 from collections.abc import Callable, Sequence
@@ -189,6 +191,14 @@ def _judge_receptive_fields(answer: Any) -> str:
                 "The layers are taken from the last to the first.",
             ),
             Mistake(
+                lambda layers: _fields(layers)[::-1],
+                "The list is the wrong way round: the field after the first layer comes first.",
+            ),
+            Mistake(
+                lambda layers: _fields(layers)[:1] or None,
+                "That is the first layer alone: does the `return` stand inside the loop?",
+            ),
+            Mistake(
                 _steps,
                 "Those are the steps between neighbours (the products of the strides), not the fields.",
             ),
@@ -241,7 +251,7 @@ def _cost(
     size: int,
     *,
     window: int = 9,
-    bias: bool = True,
+    bias: bool | str = True,
     mac_bias: bool = False,
     halve: str = "down",
     carry: str = "yes",
@@ -275,7 +285,8 @@ def _cost(
         if not padded:
             size -= 2
         weights = window * (channels if by == "input" else item) * item
-        parameters += weights + bias * item + norm * item
+        biases = {"in": channels, "one": 1}[bias] if isinstance(bias, str) else bias * item
+        parameters += weights + biases + norm * item
         side = size // 2 if early and config[place + 1 : place + 2] == ["M"] else size
         macs += macs_factor * (weights + mac_bias * item) * (whole if area else places(side))
         if carry == "yes":
@@ -297,6 +308,10 @@ def _judge_vgg_cost(answer: Any) -> str:
     )
     singles: dict[str, dict[str, Any]] = {
         "The biases are missing from the parameters: one for each channel that goes out.": {"bias": False},
+        "The biases are counted by the channels that come in; there is one for each channel that goes out.": {
+            "bias": "in"
+        },
+        "One bias is counted for a whole convolution; there is one for each channel that goes out.": {"bias": "one"},
         "The biases are counted as multiplications: they are added only.": {"mac_bias": True},
         "Max-pooling halves the side of the picture: size // 2 at each \"M\".": {"halve": "no"},
         "An odd side is rounded up here; a max-pool leaves out what does not fill its window, size // 2.": {
@@ -520,7 +535,9 @@ class _Average(nn.Module):
 
     def __init__(self, channels: int, classes: int, kind: str) -> None:
         super().__init__()
-        self.dense = nn.Linear(channels, classes)
+        self.dense: nn.Module = nn.Linear(channels, 7 if kind == "seven" else classes)
+        if kind.startswith("two dense"):
+            self.dense = nn.Sequential(nn.Linear(channels, channels), nn.ReLU(), self.dense)
         self.kind = kind
 
     def forward(self, x: Tensor) -> Tensor:
@@ -529,14 +546,14 @@ class _Average(nn.Module):
             "sum": lambda: x.sum((2, 3)),
             "corner": lambda: x[:, :, 0, 0],
             "middle": lambda: x[:, :, x.shape[2] // 2, x.shape[3] // 2],
-        }.get(self.kind, lambda: x.mean((2, 3)))()
+        }.get(self.kind, lambda: F.adaptive_avg_pool2d(x, 1).flatten(1))()
         out = self.dense(values)
         ends = {"softmax": lambda: out.softmax(1), "log": lambda: out.log_softmax(1), "relu": out.relu}
         return ends.get(self.kind, lambda: out)()
 
 
 def _brick(i: int, o: int, kind: str, stride: int = 1, kernel: int = 3, padding: int = 1) -> list[nn.Module]:
-    layers: list[nn.Module] = [nn.Conv2d(i, o, kernel, stride, padding, bias=False)]
+    layers: list[nn.Module] = [nn.Conv2d(i, o, kernel, stride, padding, bias=kind == "two dense biased")]
     norm, relu = [nn.BatchNorm2d(o)], [nn.ReLU()]
     if kind in ("no norm", "bare"):
         norm = []
@@ -551,18 +568,20 @@ def _strided(config: Config, classes: int, kind: str = "right") -> nn.Module:
     channels = 1
     shared: dict[int, list[nn.Module]] = {}
     ends = [n for n, item in enumerate(config) if item == "M"]
+    after = [n + 1 for n in ends]
     if kind == "shared" and "M M" not in " ".join(map(str, config)):
         raise ValueError("no two of them can share")
     for place, item in enumerate(config):
-        plain = kind if kind in ("no norm", "no relu", "norm last") else ""
+        plain = kind if kind in ("no norm", "no relu", "norm last", "two dense biased") else ""
         if item != "M":
-            stride = 2 if kind == "moved" and place + 1 in ends else 1
+            moved = (kind == "moved" and place + 1 in ends) or (kind == "moved on" and place in after)
+            stride = 2 if moved else 1
             last = kind == "last bare" and place == max(n for n, one in enumerate(config) if one != "M")
             own = "no relu" if last else kind.removesuffix(" numbers") if kind.endswith(" numbers") else plain
             layers += _brick(channels, item, own, stride)
             channels = item
             continue
-        if kind == "moved" and place:
+        if (kind == "moved" and place) or kind == "moved on":
             continue
         options: dict[str, Any] = {"stride": 2}
         more: list[nn.Module] = []
@@ -589,7 +608,7 @@ def _strided(config: Config, classes: int, kind: str = "right") -> nn.Module:
             width = 2 * channels
         elif kind == "next":
             width = next((n for n in config[place + 1 :] if n != "M"), channels)
-        elif kind in ("bare M", "no norm M", "no relu M"):
+        elif kind in ("bare M", "no norm M", "no relu M", "norm last M"):
             own = kind.removesuffix(" M")
         elif kind == "nothing":
             continue
@@ -613,6 +632,7 @@ _STRIDED_MISTAKES = {
     "no stride": "The convolutions at \"M\" do not stride: stride=2 halves the picture.",
     "nothing": "Nothing stands at \"M\": a convolution of stride 2 belongs there.",
     "moved": "The stride is moved into the convolution before; \"M\" should be a convolution of its own.",
+    "moved on": "The stride is moved into the convolution behind; \"M\" should be a convolution of its own.",
     "kernel 2": "The window at \"M\" is 2 x 2; a 3 x 3 with padding 1 is asked for.",
     "kernel 1": "The window at \"M\" is 1 x 1 and skips three of four places unseen; a 3 x 3 is asked for.",
     "no padding": "The convolutions at \"M\" have no padding: padding=1.",
@@ -622,6 +642,8 @@ _STRIDED_MISTAKES = {
     "bare M": "The convolutions at \"M\" have neither batch norm nor ReLU behind them.",
     "no norm M": "The convolutions at \"M\" have no batch norm behind them.",
     "no relu M": "The convolutions at \"M\" have no ReLU behind them.",
+    "norm last M": "In the convolutions at \"M\" the ReLU comes before the batch norm; the order is convolution, batch norm, ReLU.",
+    "norm last numbers": "In the convolutions at the numbers the ReLU comes before the batch norm; the order is convolution, batch norm, ReLU.",
     "no norm numbers": "The convolutions at the numbers have no batch norm behind them.",
     "no relu numbers": "The convolutions at the numbers have no ReLU behind them.",
     "bare numbers": "The convolutions at the numbers have neither batch norm nor ReLU behind them.",
@@ -634,6 +656,9 @@ _STRIDED_MISTAKES = {
     "sum": "At the end values are added up; the average divides by the number of places.",
     "corner": "At the end one corner is taken; the average over all places is asked for.",
     "middle": "At the end the middle place is taken; the average over all places is asked for.",
+    "seven": "The number of classes is typed in, 7: it is num_classes.",
+    "two dense": "There are two dense layers at the end; one is asked for.",
+    "two dense biased": "There are two dense layers at the end; one is asked for.",
     "softmax": "There is a softmax at the end: cross_entropy applies its own, so return the logits.",
     "log": "There is a log-softmax at the end: cross_entropy applies its own, so return the logits.",
     "relu": "There is a ReLU after the dense layer: logits may be negative.",
@@ -749,7 +774,10 @@ def _judge_new_head(model: _Headed, before: _Headed, old: nn.Module, side: int, 
     with torch.no_grad():
         features = before.features(x)
         model.eval()
-        found = run(model, x, what=f"The new model, {told}, called with pictures of {side} x {side},")
+        try:
+            found = run(model, x, what=f"The new model, {told}, called with pictures of {side} x {side},")
+        except Wrong as wrong:
+            raise Wrong(f"{_why_it_fails(model, before, x)}{wrong}") from wrong
     if not isinstance(found, Tensor):
         raise Wrong(f"The new model returns {type(found).__name__}; expected a tensor.")
     if found.dim() == 4 and found.shape[:2] == (4, classes):
@@ -791,6 +819,12 @@ def _judge_new_head(model: _Headed, before: _Headed, old: nn.Module, side: int, 
             f"The dense layer takes {weight.shape[1]} values; after the average there is one for each of the "
             f"{channels} channels. With more it sees all places, and fits one size of picture only."
         )
+    fixed = next((m for m in model.head.modules() if isinstance(m, nn.AvgPool2d)), None)
+    if fixed is not None and differs(found, features.mean((2, 3)) @ weight.T + bias, rtol=1e-3, atol=1e-5):
+        raise Wrong(
+            f"nn.AvgPool2d({fixed.kernel_size}) averages windows of a fixed size; the average over all places is asked "
+            "for, whatever the size: nn.AdaptiveAvgPool2d(1)."
+        )
     _name_the_pooling(found, features, weight, bias, told)
     if new[0].bias is None:
         raise Wrong(
@@ -815,6 +849,42 @@ def _judge_new_head(model: _Headed, before: _Headed, old: nn.Module, side: int, 
     if returned is not None and returned is not model:
         what = "the new head" if returned is model.head else f"{type(returned).__name__}"
         raise Wrong(f"The model is right; but {what} is returned: return the model, or nothing.")
+
+
+def _why_it_fails(model: _Headed, before: _Headed, x: Tensor) -> str:
+    """Return in a line why the new head cannot take what the features give, or nothing."""
+    last = _convs(before.features)[-1]
+    channels = last.out_channels
+    first = next((m for m in model.head.modules() if isinstance(m, nn.Linear)), None)
+    old = next(m for m in before.head.modules() if isinstance(m, nn.Linear))
+    if first is None:
+        return ""
+    shapes: list[tuple[int, ...]] = []
+    hook = first.register_forward_pre_hook(lambda _, given: shapes.append(tuple(given[0].shape)))
+    with contextlib.suppress(Exception):
+        model(x)
+    hook.remove()
+    if shapes and len(shapes[0]) == 4:
+        return f"The dense layer gets a shape of {shapes[0]}: flatten before it.\n"
+    takes, comes = first.in_features, shapes[0][-1] if shapes else 0
+    if takes == channels and comes == old.in_features:
+        return "The average is missing: the dense layer gets the values of all places.\n"
+    if takes == old.in_features and comes == channels:
+        return (
+            f"The dense layer takes {takes} values, as the old head did, one for each place of each channel; after the "
+            f"average {channels} are left, one a channel.\n"
+        )
+    if takes in {n for m in _convs(before.features) for n in (m.in_channels, m.out_channels)} - {channels}:
+        return (
+            f"The dense layer takes {takes} values, which is not what the *last* convolution of the features gives: its "
+            f"out_channels, {channels}.\n"
+        )
+    if comes == channels:
+        return (
+            f"The dense layer takes {takes} values; here the features end in {channels} channels: read the number from "
+            "their last convolution.\n"
+        )
+    return ""
 
 
 def _convs(*parts: nn.Module) -> list[nn.Module]:
@@ -894,9 +964,10 @@ def _fold_case(seed: int, words: str, **options: Any) -> Case:
             )
             kept = [(c.stride, c.padding, c.dilation, c.groups, c.kernel_size) for c in convs]
             seen["stride, padding, dilation, groups and kernel"] = str(kept[0] if kept else None)
-            with torch.no_grad():
+            out: Any = None
+            with torch.no_grad(), contextlib.suppress(Exception):  # with other settings it may not fit
                 out = result(x)
-            seen["its shape"] = list(out.shape)
+            seen["its shape"] = list(out.shape) if isinstance(out, Tensor) else "none, it raises an error"
             seen["the values that the new convolution gives"] = out
             seen["its bias"] = "none" if not convs or convs[0].bias is None else convs[0].bias.detach()
             seen["its weights"] = (
@@ -983,12 +1054,12 @@ def _explain_fold(seen: dict[str, Any], expected: dict[str, Any], arguments: tup
         return f"What is returned holds {what}; one convolution is asked for."
     settings = "stride, padding, dilation, groups and kernel"
     if seen.get(settings) != expected[settings]:
-        names = ("stride", "padding", "dilation", "groups", "kernel_size")
-        conv = arguments[0]
-        kept = f"stride={conv.stride}, padding={conv.padding}, dilation={conv.dilation}, groups={conv.groups}"
+        names = ("stride", "padding", "dilation", "groups", "kernel size")
+        pair = (ast.literal_eval(str(one)) for one in (seen.get(settings), expected[settings]))
+        lost = [name for name, one, other in zip(names, *map(_settings, pair), strict=True) if one != other]
         return (
-            f"The new convolution has other settings than the given one ({', '.join(names[:4])}): {kept} are wanted. A "
-            "copy of conv keeps them all."
+            f"The new convolution has lost the {' and the '.join(lost)} of the given one: hand over all its settings "
+            "(stride, padding, dilation, groups), or copy conv, which keeps them."
         )
     values = "the values that the new convolution gives"
     if not differs(seen.get(values), expected[values], rtol=1e-3, atol=1e-4):
@@ -1010,6 +1081,10 @@ def _explain_fold(seen: dict[str, Any], expected: dict[str, Any], arguments: tup
         "The new weights are not right: each output channel's weights are multiplied by gamma / sqrt(variance + eps) of "
         "that channel."
     )
+
+
+def _settings(found: Any) -> tuple[Any, ...]:
+    return found if isinstance(found, tuple) else (None,) * 5
 
 
 def _judge_fold_batch_norm(answer: Any) -> str:
@@ -1128,6 +1203,7 @@ _SPREADS = "the standard deviation of what each convolution gives"
 _OTHERS = "the dense layers, which stay as they are"
 _LAYERS = "the number of the model's layers"
 _HOOKS = "the number of hooks left behind"
+_MODE = "whether the model is in training mode, as it was"
 _LEAVES = "whether weights are still parameters that learn"
 
 
@@ -1141,7 +1217,8 @@ def _variance_case(number: int) -> Case:
             )  # fmt: skip
         else:
             model = _Odd()
-        return model, 0.5 + 2 * torch.randn(16, 1, 8, 8)
+        contrast = torch.linspace(0.3, 4, 16).view(-1, 1, 1, 1)  # images that differ in their own spread
+        return model, 0.5 + contrast * torch.randn(16, 1, 8, 8)
 
     def observe(_: Any, arguments: tuple[Any, ...]) -> dict[str, Any]:
         model, images = arguments
@@ -1162,6 +1239,7 @@ def _variance_case(number: int) -> Case:
             for m in convs
             if m.bias is not None
         ]
+        seen[_MODE] = model.training
         return seen
 
     words = (
@@ -1183,10 +1261,11 @@ def _scale(
     at_once: bool = False,
     dense: bool = False,
     own: str = "output",
+    top: bool = False,
 ) -> None:
     """The right answer, and with other options the wrong ones."""
     kinds = (nn.Conv2d, nn.Linear) if dense else (nn.Conv2d,)
-    convs = [m for m in model.modules() if isinstance(m, kinds)][which]
+    convs = [m for m in (model.children() if top else model.modules()) if isinstance(m, kinds)][which]
 
     def measure(conv: nn.Module) -> Tensor:
         outs: list[Tensor] = []
@@ -1254,6 +1333,10 @@ def _explain_variance(
         )
     if differs(seen[_OTHERS], expected[_OTHERS]):
         return "The dense layer has changed as well; scale the convolutions alone."
+    if seen[_MODE] != expected[_MODE]:
+        return "The model is left in evaluation mode: nothing but its convolutions is to change."
+    if not any(one.abs().sum() for one in seen[_BIASES]):
+        return "The bias is set to zero; divide it by the same number as the weights."
     spreads = as_array(seen[_SPREADS])
     if spreads is not None and not differs(spreads, before, rtol=1e-3):
         return (
@@ -1312,6 +1395,8 @@ def _judge_unit_variance(answer: Any) -> str:
             wrong("It divides by the root of the mean square, which counts the mean too; the standard deviation is around the mean.", of=lambda out: out.square().mean().sqrt()),
             wrong("It divides by the spread between images, averaged over places; the deviation of all values together is asked for.", of=lambda out: out.std(0).mean()),
             wrong("It takes the mean of the channels' deviations; the deviation of all values together is asked for.", of=lambda out: out.std((0, 2, 3)).mean()),
+            wrong("It takes the mean of the images' own deviations; the deviation of all values together is asked for.", of=lambda out: out.std((1, 2, 3)).mean()),
+            wrong("Convolutions inside an nn.Sequential are left out: model.modules() walks through all, children() sees the outermost layers only.", top=True),
             wrong("It measures one image alone; the deviation over the whole batch is asked for.", of=lambda out: out[0].std()),
             wrong("The dense layer is scaled as well; scale the convolutions alone.", dense=True),
             wrong("It divides by the spread of what the whole model gives; measure what each convolution gives.", own="model"),

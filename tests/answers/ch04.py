@@ -134,6 +134,19 @@ wrong("receptive_fields", "first that is wrong|stride")(
     walk(["field += (k - 1) * step * s", "step *= 2", "out.append(field)"])
 )
 
+wrong("receptive_fields", "wrong way round")(
+    walk(["field += (k - 1) * step", "step *= s", "out.append(field)"], end="return out[::-1]")
+)
+wrong("receptive_fields", "return.*inside")(
+    walk(["field += (k - 1) * step", "step *= s", "out.append(field)", "return out"], end="")
+)
+right("receptive_fields")(
+    fields(
+        "k = torch.tensor([a for a, _ in layers]); s = torch.tensor([b for _, b in layers])",
+        "return 1 + ((k - 1) * (s.cumprod(0) / s)).cumsum(0)",
+    )
+)
+
 # vgg_cost ---------------------------------------------------------------------------------------------------
 
 
@@ -234,11 +247,20 @@ wrong("vgg_cost", "padded|two pixels")(
 wrong("vgg_cost", "batch norm")(
     cost(conv=("p += 9 * c * w + w + 2 * w", "m += 9 * c * w * size * size", "c = w"))
 )
-wrong("vgg_cost", "biases")(cost(conv=("p += 9 * c * w + 1", "m += 9 * c * w * size * size", "c = w")))
+wrong("vgg_cost", "one bias is counted")(
+    cost(conv=("p += 9 * c * w + 1", "m += 9 * c * w * size * size", "c = w"))
+)
 wrong("vgg_cost", "biases.*halves|halves.*biases")(
     cost(pool="pass", conv=("p += 9 * c * w", "m += 9 * c * w * size * size", "c = w"))
 )
 wrong("vgg_cost", "quarter|halves")(cost(pool="size //= 4"))
+
+wrong("vgg_cost", "biases are counted by the channels that come in")(
+    cost(conv=("p += 9 * c * w + c", "m += 9 * c * w * size * size", "c = w"))
+)
+wrong("vgg_cost", "one bias is counted")(
+    cost(conv=("p += 9 * c * w + 1", "m += 9 * c * w * size * size", "c = w"))
+)
 
 # StridedVGG -------------------------------------------------------------------------------------------------
 
@@ -351,6 +373,45 @@ wrong("StridedVGG", "moved into the convolution before|convolution of its own|la
             "self.dense = nn.Linear(c, num_classes)",
         ],
         ["return self.dense(self.body(x).mean((2, 3)))"],
+    )
+)
+
+AVERAGE = "self.average = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten())"
+PLAIN = "self.dense = nn.Linear(c, num_classes)"
+
+
+def pooled(down=DOWN, dense=PLAIN, **options):
+    """With the average as a layer, as the package's head has it."""
+    forward = ("return self.dense(self.average(self.body(x)))",)
+    return strided(down=down, more=(AVERAGE, dense), forward=forward, **options)
+
+
+right("StridedVGG")(pooled())
+wrong("StridedVGG", 'at "M" the ReLU comes before')(
+    pooled(down=DOWN.replace("nn.BatchNorm2d(c), nn.ReLU()", "nn.ReLU(), nn.BatchNorm2d(c)"))
+)
+wrong("StridedVGG", "at the numbers the ReLU comes before")(
+    pooled(conv=CONV.replace("nn.BatchNorm2d(w), nn.ReLU()", "nn.ReLU(), nn.BatchNorm2d(w)"))
+)
+wrong("StridedVGG", "number of classes is typed in")(pooled(dense="self.dense = nn.Linear(c, 7)"))
+wrong("StridedVGG", "two dense layers")(
+    pooled(dense="self.dense = nn.Sequential(nn.Linear(c, c), nn.ReLU(), nn.Linear(c, num_classes))")
+)
+wrong("StridedVGG", "into the convolution behind")(
+    module(
+        "StridedVGG",
+        "config, num_classes",
+        [
+            "layers, c, s = [], 1, 1",
+            "for w in config:",
+            "    if w == 'M': s = 2; continue",
+            "    layers += [nn.Conv2d(c, w, 3, s, 1), nn.BatchNorm2d(w), nn.ReLU()]",
+            "    c, s = w, 1",
+            "self.body = nn.Sequential(*layers)",
+            PLAIN,
+            AVERAGE,
+        ],
+        ["return self.dense(self.average(self.body(x)))"],
     )
 )
 
@@ -471,6 +532,22 @@ wrong("pool_the_head", "frozen|gradient")(
         "return model",
     )
 )
+
+wrong("pool_the_head", "average is missing")(pool(head="nn.Flatten(), nn.Linear(c, k)"))
+wrong("pool_the_head", "flatten before it")(pool(head="nn.AdaptiveAvgPool2d(1), nn.Linear(c, k)"))
+wrong("pool_the_head", "as the old head did")(
+    pool(find=["c = model.head[1].in_features", "k = model.head[-1].out_features"])
+)
+wrong("pool_the_head", "as the old head did")(
+    pool("model.head = nn.Sequential(nn.AdaptiveAvgPool2d(1), *model.head)", "return model", find=[])
+)
+wrong("pool_the_head", "not what the \\*last\\*")(
+    pool(find=["c = next(m for m in model.modules() if isinstance(m, nn.Conv2d)).out_channels", FIND[1]])
+)
+wrong("pool_the_head", "end in 6 channels")(pool(find=["c = 512", FIND[1]]))
+wrong("pool_the_head", "windows of a fixed size")(pool(head="nn.AvgPool2d(3), nn.Flatten(), nn.Linear(c, k)"))
+wrong("pool_the_head", "look for the last")(pool(find=["c = model.features[-1].out_channels", FIND[1]]))
+right("pool_the_head")(pool(head="nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.LazyLinear(k)"))
 
 # fold_batch_norm --------------------------------------------------------------------------------------------
 
@@ -605,6 +682,26 @@ wrong("fold_batch_norm", "Parameter")(
     )
 )
 
+wrong("fold_batch_norm", "lost the padding")(
+    fold(new="new = nn.Conv2d(conv.in_channels, conv.out_channels, conv.kernel_size)")
+)
+wrong("fold_batch_norm", "lost the groups")(
+    fold(
+        new=NEW.replace(", groups=conv.groups", ""),
+        w="    new.weight = nn.Parameter(conv.weight * s.view(-1, 1, 1, 1))",
+    )
+)
+wrong("fold_batch_norm", "is a parameter: nn.Parameter")(
+    function(
+        "fold_batch_norm(conv, norm)",
+        S,
+        "new = copy.deepcopy(conv)",
+        "new.weight = conv.weight * s.view(-1, 1, 1, 1)",
+        "return new",
+    )
+)
+wrong("fold_batch_norm", "without bias has `bias` None")(fold(b0="b = conv.bias"))
+
 # unit_variance ----------------------------------------------------------------------------------------------
 
 HOOK = ["seen = []", "h = conv.register_forward_hook(lambda m, i, o: seen.append(o.detach().clone()))", "with torch.no_grad(): model(images)", "h.remove()", "s = seen[0].std()"]  # fmt: skip
@@ -736,4 +833,15 @@ wrong("unit_variance", "subscript|Sequential|index|iterate|attribute")(
 wrong("unit_variance", "NoneType|None")(unit(apply=["conv.weight.data /= s", "conv.bias.data /= s"]))
 wrong("unit_variance", "nothing has changed|children|copy")(
     function("unit_variance(model, images)", "model(images).std()", "return model")
+)
+wrong("unit_variance", "images' own deviations")(unit(hook=[*HOOK[:-1], "s = seen[0].std((1, 2, 3)).mean()"]))
+wrong("unit_variance", "inside an nn.Sequential are left out")(
+    unit(convs="[m for m in model.children() if isinstance(m, nn.Conv2d)]")
+)
+wrong("unit_variance", "evaluation mode")(unit(before=["model.eval()"]))
+wrong("unit_variance", "bias is set to zero")(
+    unit(hook=["if conv.bias is not None: nn.init.zeros_(conv.bias)", *HOOK])
+)
+wrong("unit_variance", "mean square|around the mean")(
+    unit(hook=[*HOOK[:-1], "s = seen[0].square().mean().sqrt()"])
 )
