@@ -36,6 +36,7 @@ class _ChannelGate(nn.Module):
             "multiplied": channels * reduction,
             "no reduction": channels,
             "rounded up": -(-channels // reduction),
+            "subtracted": max(1, channels - reduction),
         }.get(kind, max(1, channels // reduction))
         if kind == "one layer":
             self.dense = nn.Linear(channels, channels)
@@ -146,6 +147,7 @@ _GATE_MISTAKES = {
     "reduction is the width": "The middle is `reduction` wide; it should be channels // reduction.",
     "multiplied": "The middle is channels * reduction wide: it should be narrower, channels // reduction.",
     "no reduction": "The middle is as wide as the input: divide by the reduction.",
+    "subtracted": "The middle is channels - reduction wide; divide: channels // reduction.",
     "rounded up": "channels / reduction is rounded up; // rounds down.",
     "one layer": "There is one dense layer; two are asked for, with a narrow middle between them.",
 }
@@ -325,6 +327,10 @@ def _judge_se_parameters(answer: Any) -> str:
             wrong("The depths are squared.", times=lambda depth: depth**2),
             wrong("The last stage is missing.", stages=slice(None, -1)),
             wrong("The first stage is missing.", stages=slice(1, None)),
+            Mistake(lambda widths, depths, reduction: _count([sum(widths)], [sum(depths)], reduction),
+                    "The widths are added up first; each stage has a width of its own, and costs by its square."),
+            wrong("Two blocks of gates are counted for each block, as if each of its convolutions had its own.",
+                  times=lambda depth: 2 * depth),
             wrong("Those are the counts stage by stage; their sum is asked for.", made=list),
             wrong("Those are the counts stage by stage; their sum is asked for.", made=tuple),
             wrong("That is the greatest stage alone; add all stages up.", made=max),
@@ -560,9 +566,11 @@ class _ConcurrentGate(nn.Module):
     def __init__(self, channels: int, reduction: int, *, kind: str = "right") -> None:
         super().__init__()
         self.kind = kind
-        squeezed = {"no reduction": channels, "reduction is the width": reduction}.get(
-            kind, channels // reduction
-        )
+        squeezed = {
+            "no reduction": channels,
+            "reduction is the width": reduction,
+            "fixed": max(1, channels // 16),
+        }.get(kind, channels // reduction)
         if kind != "places alone":
             self.channel = SqueezeExcite(channels, squeeze_channels=squeezed)
         if kind == "two layers":
@@ -607,6 +615,8 @@ class _ConcurrentGate(nn.Module):
             "mean": lambda: (one + other) / 2,
             "channels first": lambda: one * self.place(one).sigmoid(),
             "channels first, added": lambda: one + one * self.place(one).sigmoid(),
+            "rest": lambda: one + x * (1 - gates),
+            "sigmoid of the product": lambda: one + (x * place).sigmoid(),
             "places first": lambda: self.channel(other),
             "places first, added": lambda: other + self.channel(other),
             "gate added": lambda: one + gates,
@@ -649,6 +659,9 @@ _CONCURRENT_MISTAKES = {
     "input itself, side by side.",
     "places first": "The channels are gated from what the places have let through: both gates see the input "
     "itself, side by side.",
+    "rest": "The gate of the places is turned round, one minus the sigmoid.",
+    "sigmoid of the product": "The sigmoid is taken of the input times the map; it belongs on the map alone.",
+    "fixed": "16 is typed in as the reduction; take the argument.",
     "places first, added": "The channels are gated from what the places have let through: both gates see the input "
     "itself, side by side.",
     "gate added": "The gate of the places is added as it is; multiply the input by it first.",
@@ -674,13 +687,19 @@ _CONCURRENT_MISTAKES = {
 
 
 def _judge_concurrent_gate(answer: Any) -> str:
-    _judge(
-        answer,
-        "ConcurrentGate",
-        reference=_ConcurrentGate,
-        trials=[Trial((8, 2), (3, 8, 5, 6)), Trial((12, 4), (2, 12, 7, 4)), Trial((6, 3), (2, 6, 3, 3))],
-        mistakes=_variants(_ConcurrentGate, _CONCURRENT_MISTAKES),
-    )
+    try:
+        _judge(
+            answer,
+            "ConcurrentGate",
+            reference=_ConcurrentGate,
+            trials=[Trial((8, 2), (3, 8, 5, 6)), Trial((12, 4), (2, 12, 7, 4)), Trial((6, 3), (2, 6, 3, 3))],
+            mistakes=_variants(_ConcurrentGate, _CONCURRENT_MISTAKES),
+        )
+    except Wrong as wrong:
+        first, _, rest = str(wrong).partition("\n")
+        if first.startswith("The order is another") and rest:
+            raise Wrong(rest) from wrong  # either of the two gates may come first
+        raise
     return "Channels say what is there, places say where. For sums of the two, each gate can still close its own."
 
 
@@ -780,7 +799,7 @@ def _read(
     *,
     mode: str | None = "eval",
     restore: bool | str = True,
-    remove: bool = True,
+    remove: bool | str = True,
     clear: bool = False,
     every: type[nn.Module] | None = None,
     part: str = "gate",
@@ -806,7 +825,7 @@ def _read(
     with torch.no_grad():
         model(images)
     if remove:
-        for handle in handles:
+        for handle in handles[-1:] if remove == "last" else handles:
             handle.remove()
     for module in model.modules() if clear else ():
         module._forward_hooks.clear()
@@ -900,6 +919,11 @@ def _judge_read_gates(answer: Any) -> str:
                   "layers.SqueezeExcite, and take its .gate.", every=nn.Sigmoid),
             wrong("squeeze() takes away every axis of length one, and with a single image that of the images too: "
                   "flatten(1).", shape=lambda g: g.squeeze()),
+            wrong("Only the last hook is taken away; keep all handles, in a list, and remove each.", remove="last"),
+            wrong("The gates of each module are averaged to one number; each image's and channel's are asked for.",
+                  shape=lambda g: g.mean()),
+            wrong("The gates of each module are averaged to one number; each image's and channel's are asked for.",
+                  shape=lambda g: g.mean().item()),
             wrong(flat, shape=lambda g: g),
             wrong(flat, shape=lambda g: g, restore=False),
             wrong("Only the first image's gates are there.", shape=lambda g: g[0].flatten()),
@@ -1061,8 +1085,10 @@ def _freeze(
         parent, _, last = name.rpartition(".")
         if batch:
             one.gate.register_forward_hook(lambda _, __, out: out.mean(0, keepdim=True).expand_as(out))
-        elif kind == "no sigmoid":
+        elif kind in ("no sigmoid", "bias alone"):
             one.gate = nn.Identity()
+            if kind == "bias alone":
+                one.expand.bias.data = gates.mean(0).flatten()
         elif locked:
             one.requires_grad_(False)
         elif at_gate:
@@ -1140,6 +1166,10 @@ def _judge_freeze_gates(answer: Any) -> str:
                   made=lambda g, se: torch.ones_like(g[:1])),
             wrong("The network is left in training mode; put back the mode it was in.", restore="train"),
             wrong("The sigmoid is taken away, and the gates still follow the images: keep their mean.", kind="no sigmoid"),
+            wrong("The bias is the logit of the mean, and no sigmoid follows: either the mean and no sigmoid, or its logit "
+                  "and the sigmoid.", made=lambda g, se: g.mean(0, keepdim=True).logit()),
+            wrong("The bias is the mean, but the weights of `expand` still answer to the image: set them to 0.",
+                  kind="bias alone"),
             wrong("That is one minus the mean gates.", made=lambda g, se: 1 - g.mean(0, keepdim=True)),
             wrong("The standard deviation of the gates is kept; the mean is asked for.", made=lambda g, se: g.std(0, keepdim=True)),
             wrong("The gates are what the bias alone gives; keep the mean of the gates over the images.",

@@ -829,3 +829,22 @@ wrong("freeze_gates", "in the place of .gate")(
 wrong("freeze_gates", "built in any way")(
     freeze("for b in model.blocks: b.se.gate = nn.Identity()", "return model")
 )
+wrong("ChannelGate", "channels - reduction wide")(
+    gate(*FOUR, start=["m = max(1, channels - reduction)", DENSE[1]])
+)
+wrong("se_parameters", "widths are added up first")(
+    count("c = sum(widths)", "return sum(depths) * (2 * c * (c // reduction) + c + c // reduction)")
+)
+wrong("ConcurrentGate", "turned round")(
+    concurrent("return self.channel(x) + x * (1 - self.place(x).sigmoid())")
+)
+wrong("ConcurrentGate", "on the map alone")(
+    concurrent("return self.channel(x) + torch.sigmoid(x * self.place(x))")
+)
+wrong("read_gates", "Only the last hook")(
+    read(*START, WALK[0], WALK[1], KEEP.replace("handles.append(", "handle = (").replace("flatten(1)})))", "flatten(1)})))"), *PASS, "handle.remove()", AWAY[1], END)
+)  # fmt: skip
+wrong("freeze_gates", "logit of the mean")(putting("g.mean(0, keepdim=True).logit()"))
+wrong("freeze_gates", "still answer to the image")(
+    freeze(*MEASURE, "for n, g in found.items():", "    se = model.get_submodule(n)", "    se.gate = nn.Identity()", "    se.expand.bias.data = g.mean(0).flatten()", *DONE)
+)  # fmt: skip
