@@ -1088,7 +1088,7 @@ def _freeze(
         elif kind in ("no sigmoid", "bias alone"):
             one.gate = nn.Identity()
             if kind == "bias alone":
-                one.expand.bias.data = gates.mean(0).flatten()
+                one.expand.bias = nn.Parameter(gates.mean(0).flatten())
         elif locked:
             one.requires_grad_(False)
         elif at_gate:
