@@ -162,6 +162,7 @@ print(f"gates of the first block, on average: {gates.mean():.1f}")
 # *8 minutes*
 #
 # In a residual block the gates close the **branch**, after its last batch norm and before the sum. The shortcut stays free.
+# (`**_` takes in the options that the package's `ResNet` passes to each of its blocks and that this one has no use for.)
 
 
 # %% tags=["inline"]
@@ -234,8 +235,8 @@ x_in, out = shut("post")
 print("post gives nothing:", torch.allclose(out, torch.zeros_like(out)))
 
 # %% [markdown]
-# In `post` the gates stand on the way from the first block to the last, which chapter 5 left free: sixteen gates in a row
-# multiply. Hu et al. found on ImageNet that `post` lost much of the gain, and the three others were about equally good. The
+# In `post` the gates stand on the way from the first block to the last, which chapter 5 left free: in SE-ResNet34, sixteen
+# gates in a row multiply. Hu et al. found on ImageNet that `post` lost much of the gain, and the three others were about equally good. The
 # course takes `standard`, and has `post` among its ablations: both readings are to be trained.
 #
 # Can the paper's own numbers tell us which it was? They hold a count of parameters:
@@ -295,7 +296,7 @@ rows["paper 1"] = [f"{TABLE2[name].params / 1e6:.1f}" for name in names]
 pd.DataFrame(rows, index=names).T  # millions
 
 # %% [markdown]
-# Paper 1 prints one decimal. With 18 layers that fits more than one row; with 50 layers only reduction 16 comes near. A
+# Paper 1 prints one decimal. With 34 layers that fits two rows, 16 and 32; with 50 layers only reduction 16 comes near. A
 # column of parameters gives away what a text leaves out.
 #
 # > **Predict.** SE-ResNet50 has about a tenth more parameters than ResNet50. How many more multiplications an image: about a
@@ -322,7 +323,7 @@ pd.DataFrame(
 # %% [markdown]
 # A dense layer works once an image, a convolution once a pixel, so the multiplications are next to none. (Scaling the maps
 # multiplies each value once more, which this count, of convolutions and dense layers, leaves out; it would not change the
-# picture.) Yet paper 1 measured up to a quarter more *time*. Averaging reads all maps, scaling reads and writes them again, and
+# picture.) Yet paper 1 measured more *time*, with 50 layers by over a quarter. Averaging reads all maps, scaling reads and writes them again, and
 # on a fast device reading and writing is what takes long. Parameters, multiplications and time are three things; chapter 7
 # takes them apart.
 #
@@ -389,7 +390,7 @@ def accuracy(model):
 
 
 # %% [markdown]
-# Sixteen channels divided by 16 would leave one, so the reduction is 4 here.
+# Sixteen channels divided by 16 would leave a middle of one, so the reduction is 4 here.
 
 # %% tags=["nbval-ignore-output"]
 torch.manual_seed(0)
@@ -416,26 +417,29 @@ def gates_of(model, faces):
 # > **Predict.** Average the gates over all angry faces, all happy ones, and so on. In which block will the seven averages
 # > differ most: the first or the last? Why?
 
-# %% mystnb={"image": {"alt": "Mean gates of the three blocks, channel by channel, one line an emotion. In the first two blocks the seven lines lie on one another, near a half. In the last block they are apart: many gates are open for all, others are open for some emotions and half shut for others."}}
-figure, axes = plt.subplots(3, 1, figsize=(6.4, 6.6), layout="constrained")
+# %% mystnb={"image": {"alt": "Mean gates of the three blocks in shades of grey, a row for each emotion and a column for each channel; black is shut, white is open. In the first two blocks every column has one grey from top to bottom, near a half. In the last block most fields are nearly white, and dark fields stand out in single rows: gates that are half shut for one or two emotions and open for the others."}}
+figure, axes = plt.subplots(3, 1, figsize=(6.4, 6), layout="constrained")
 for number, (ax, gates) in enumerate(
     zip(axes, gates_of(network, others), strict=True), start=1
 ):
-    for k, (emotion, colour) in enumerate(
-        zip(EMOTIONS, plots.PALETTE, strict=True)
-    ):
-        mean = gates[easy.test.labels == k].mean(0)
-        line = ("-", "--", "-.", ":")[k % 4]
-        ax.plot(mean, line, color=colour, label=emotion, linewidth=1.3)
+    drawn = ax.imshow(
+        [gates[easy.test.labels == k].mean(0) for k in range(7)],
+        cmap="gray",
+        vmin=0,
+        vmax=1,
+        aspect="auto",
+        interpolation="nearest",
+    )
+    ax.set_yticks(range(7), EMOTIONS)
     ax.set_title(f"block {number}")
-    ax.set_ylim(0, 1.02)
-axes[1].legend(ncols=4, fontsize=9, loc="lower center")
 axes[2].set_xlabel("channel")
-figure.supylabel("mean gate")
+figure.colorbar(drawn, ax=axes, label="mean gate")
 plt.show()
 
 # %% [markdown]
 # Hu et al. saw the same with the thousand classes of ImageNet: early gates are much alike for all classes, late ones differ.
+# Edges and tones are in every picture, whatever it shows. What tells the classes apart is put together only later, and so
+# only late averages differ between them.
 #
 # ### Asking with known factors
 #
@@ -514,7 +518,7 @@ found = {
 # > **Predict.** Which of the three bars will be long for *light and tones* in the first block? And for *expression* in the
 # > last?
 
-# %% mystnb={"image": {"alt": "Share of the gates' variance that known factors explain, three panels for the three blocks, with three bars a factor: trained, untrained, shuffled. In block 1 light and tones explain a good part, in the trained network and in the untrained one. In block 3 the expression explains about half in the trained network and nothing in the untrained one. Pose, glasses and shuffled factors explain nothing anywhere."}}
+# %% mystnb={"image": {"alt": "Share of the gates' variance that known factors explain, three panels for the three blocks, with three bars a factor: trained, untrained, shuffled. In block 1 light and tones explain a good part, in the trained network and in the untrained one. In block 3 the expression explains about half in the trained network and nothing in the untrained one, whose gates still follow the light. Pose, glasses and shuffled factors explain nothing anywhere."}}
 figure, axes = plt.subplots(
     3, 1, figsize=(6.4, 7), sharex=True, layout="constrained"
 )
@@ -558,13 +562,14 @@ print("Late gates follow the expression; an untrained network's do not.")
 #
 # ### Moving one thing at a time
 #
-# A correlation over many faces can come about in roundabout ways. A drawn face can also be changed in one single respect:
+# A correlation over many faces can come about in roundabout ways. A drawn face can also be changed in one single respect. Let
+# it smile (action unit 12 draws up the corners of the mouth), or let its picture get brighter (`gain`):
 
 
 # %%
 def moved(name, values, **face):
     """Gates of each block while one thing about a face changes."""
-    units = {"AU25": 0.3}
+    units = {"AU25": 0.3}  # lips a little apart
     if name in ACTION_UNITS:
         units[name] = values
     else:
@@ -591,6 +596,24 @@ for column, (title, (name, values)) in enumerate(ways.items()):
         axes[row, column].set_title(f"block {block + 1}: {title}")
 figure.supylabel("change of a gate")
 plt.show()
+
+# %% [markdown]
+# A mouth is a small part of a picture, and a smile hardly moves the averages of the first block; more light moves them a
+# little. The last block answers the smile with gates that open and shut by tenths, and the light with less. To check that
+# with numbers, take the gate that moves most:
+
+
+# %%
+def reach(name, values, block):
+    """How far the gate of a block that moves most moves."""
+    return np.ptp(moved(name, values)[block], axis=0).max()
+
+
+smile, light = ways.values()
+assert reach(*smile, 0) < 0.03
+assert reach(*light, 0) < 0.1
+assert reach(*smile, 2) > max(0.1, reach(*light, 2))
+print("Late gates move with the smile, and more than with the light.")
 
 # %% [markdown]
 # In a running notebook, move more of the face yourself: the picture, the gates of the last block, and what the network
@@ -682,14 +705,14 @@ assert kept["those of another face"] > kept["as trained"] - 0.06
 print("What is particular to a face can be taken from its gates.")
 
 # %% [markdown]
-# With one fixed gate a channel, the network is about as good as with its own. Gates that "know" the emotion turn out to be
-# something that it can do without: the averages that open them are the same that reach the head, two lines further on, and
-# the head reads them directly. Setting all gates to 1 usually costs more, because the layers after them were trained with
-# channels turned down; and a fixed factor for each channel is something that the batch norm before the gates could have learned by
-# itself.
+# With one fixed gate a channel, or even with another face's, the network is about as good as with its own. It can do without
+# what its gates "know" of the emotion. That is less strange than it sounds: the head, right behind the last block, averages
+# nearly the same maps as the last gates, and can read from them what the gates read. Setting all gates to 1 usually costs
+# more, since the layers after them were trained with channels turned down. But a fixed factor for each channel is something
+# that the batch norm before the gates could have learned by itself.
 #
-# That is true of three blocks and easy drawn faces. In a deep network early gates may carry what no later layer sees. Whether
-# they do in yours is a question you can now answer: exercise 6 freezes the gates of any network.
+# That is true of three blocks and easy drawn faces. In a deep network early gates may carry what later layers do not see for
+# themselves. Whether they do in yours is a question that you can answer: in exercise 6 you freeze the gates of any network.
 #
 # ## Positions, and the seeds
 #
@@ -731,7 +754,7 @@ def two_seeds(position):
             nn.AvgPool2d(2),  # 12 x 12 pixels, to save time
             Small(Placed, (8, 16, 32), se_reduction=4, position=position),
         )
-        reached.append(accuracy(learn(model, epochs=2, lr=5e-3)))
+        reached.append(accuracy(learn(model, epochs=1, lr=5e-3)))
     return reached
 
 
@@ -752,7 +775,7 @@ print("Between two seeds of one position lies more than", f"{gain:.2%}.")
 # Read the columns before you name a winner. These are very short trainings of a very small network, and their seeds lie
 # further apart than longer ones' would. But the lesson holds: a ranking of five variants by one training each ranks seeds.
 # The same goes for the reductions: what they *cost* we could count exactly, above; what they *bring*, from $r = 2$ to 32,
-# would take many long trainings to tell. Hu et al. trained on ImageNet, and found little difference between 2 and 16.
+# would take many long trainings to tell. On ImageNet, Hu et al. found little difference between 2 and 16.
 #
 # ## Training them
 #
@@ -808,7 +831,9 @@ ax = plt.subplots(figsize=(6, 2.8), layout="constrained")[1]
 for place, (gated, plain) in enumerate(pairs.items()):
     paper = 100 * (TABLE2[gated].test - TABLE2[plain].test)
     ax.plot(place - 0.1, paper, "o", color="#0072B2")
-    ax.annotate(f"{paper:+.2f}", (place - 0.15, paper + 0.03), ha="right")
+    ax.annotate(
+        f"{paper:+.2f}", (place - 0.17, paper), ha="right", va="center"
+    )
     with_gates, without = (
         ours[name].accuracies() for name in (gated, plain)
     )
@@ -817,8 +842,8 @@ for place, (gated, plain) in enumerate(pairs.items()):
         ax.plot(place + 0.1, gain, "s", color="#D55E00")
         ax.annotate(f"{gain:+.2f}", (place + 0.14, gain))
     else:
-        ax.annotate("ours: pending", (place, 0.1), color="0.35")
-ax.axhline(0, color="0.6", linewidth=1)
+        ax.annotate("ours: pending", (place - 0.05, 0.1), color="0.35")
+ax.axhline(0, color="0.85", linewidth=1, zorder=0)
 ax.set_xticks(range(3), ["18 layers", "34 layers", "50 layers"])
 ax.set_xlim(-0.6, 2.6)
 ax.set_ylabel("gain, in points")
@@ -832,15 +857,18 @@ plt.show()
 # Both networks of a pair are tested on the *same* 3,589 images, which helps: most images are easy for both or hard for both,
 # and only those that exactly one of them gets right say anything about the difference. If a share $d$ of the images is of
 # that kind, the difference has the standard error $\sqrt{d / n}$, nearly. So the answer hangs on $d$, and the paper does not
-# print it. What can be turned round: how small would $d$ have to be, for the gain to be two standard errors?
+# print it. But the question can be turned round: how small would $d$ have to be, for the gain to be two standard errors?
+# From $\textit{gain} = 2 \sqrt{d / n}$ follows $d = n\,(\textit{gain} / 2)^2$:
 
 # %%
 n = 3589
 for gated, plain in pairs.items():
     gain = TABLE2[gated].test - TABLE2[plain].test
-    enough = n * (gain / 2) ** 2 + gain**2
     print(f"{gated}: {n * gain:+.0f} images", end="")
-    print(f", two standard errors if d < {enough:.1%}" * (gain > 0))
+    if gain > 0:
+        print(f", two standard errors if d < {n * (gain / 2) ** 2:.1%}")
+    else:
+        print(", no gain")
 
 # %% [markdown]
 # > **Predict.** Two networks are each right on 70% of the images, and their mistakes have nothing to do with one another. On
@@ -876,14 +904,14 @@ print(disagreement("resnet34", "se_resnet34", "paper1"))
 # What can be said, then?
 #
 # - **18 layers**: one image less is no difference at all.
-# - **50 layers**: two networks that were trained apart do not agree as closely as this gain would need.
+# - **50 layers**: two networks that were trained apart are most unlikely to agree as closely as this gain would need.
 # - **34 layers**: 48 images may be more than chance, *for these two trained networks*, if they agree more than the first two
 #   networks above do. One cannot tell from the paper; their predictions would tell.
-# - **SE in general**: another matter. Another seed gives another network. One training each has no word on how much seeds
-#   differ, and three pairs of which one goes the other way are a weak pattern.
+# - **SE in general**: another matter. Another seed gives another network. One training of each says nothing of how much
+#   seeds differ, and three pairs, of which one shows no gain, are a weak pattern.
 #
-# None of this says that SE is useless: on ImageNet, with a test set of 50,000, the gain was clear and was found again by
-# many. What it says is how little one row of a table can carry. The ledger will hold five seeds of each network and their
+# None of this says that SE is useless: on ImageNet, with 50,000 images to test on, the gain was clear and was found again by
+# many. What it says is how little one row of a table can carry. The ledger has room for five seeds of each network and their
 # predictions, so that $d$, the spread of the seeds and a paired test can replace the guesses; exercise 6 tells whether what
 # helps is the *looking*, or just a factor for each channel.
 #
@@ -955,7 +983,7 @@ print(disagreement("resnet34", "se_resnet34", "paper1"))
 #
 # <details><summary>The same two numbers with more decimals</summary>
 #
-# The decimals are exact already: they count images. What is missing is how much of the difference is chance.
+# They would give the exact count of images. What is missing is how much of the difference is chance.
 #
 # </details>
 #
@@ -1119,8 +1147,9 @@ class ConcurrentGate(nn.Module):
 #
 # `gates_of` above knows how its network is built. Write a function that reads the gates of *any* network, through forward hooks:
 # return a dictionary from the name of each `layers.SqueezeExcite` in the model (as `model.named_modules()` gives it) to its gates
-# for these images, of shape (images, channels). Read them in evaluation mode, and leave the model as you found it: in its mode,
-# without your hooks. The gates are what the module's `.gate` gives.
+# for these images, of shape (images, channels), be it one image or many. Read them in evaluation mode, and leave the model as
+# you found it: in its mode, without your hooks, with those that were there before. The gates are what the module's `.gate`
+# gives; it need not be a sigmoid (MobileNetV3 has a hard-sigmoid, made of straight lines).
 
 
 # %% exercise="read_gates"

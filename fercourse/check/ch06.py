@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from fercourse.check.core import Exercise, Wrong, as_array, differs, run
-from fercourse.check.functions import RESULT, Case, Mistake, judge_function, of
+from fercourse.check.functions import RESULT, TRACE, Case, Mistake, judge_function, of
 from fercourse.check.modules import Trial, Variant, build_answer, judge_module, randomise
 from fercourse.layers import ConvNormAct, InvertedResidual, SqueezeExcite, pooled_head
 from fercourse.models.resnet import BasicBlock
@@ -36,6 +36,7 @@ class _ChannelGate(nn.Module):
             "multiplied": channels * reduction,
             "no reduction": channels,
             "rounded up": -(-channels // reduction),
+            "subtracted": max(1, channels - reduction),
         }.get(kind, max(1, channels // reduction))
         if kind == "one layer":
             self.dense = nn.Linear(channels, channels)
@@ -101,6 +102,10 @@ _AT_LEAST = (
     "Where there are fewer channels than the reduction, channels // reduction is 0, and the gates would hear "
     "nothing of the image: the middle is at least 1 wide."
 )
+_AXES = (
+    "Have the gates the shape (B, channels, 1, 1) when they meet the maps? The two axes of length one come last, as in "
+    "gates[:, :, None, None]."
+)
 _GATE_MISTAKES = {
     "max": "The squeeze takes the greatest value of each channel; take the mean.",
     "sum": "The squeeze adds the pixels up; take their mean, which does not depend on the picture's size.",
@@ -142,6 +147,7 @@ _GATE_MISTAKES = {
     "reduction is the width": "The middle is `reduction` wide; it should be channels // reduction.",
     "multiplied": "The middle is channels * reduction wide: it should be narrower, channels // reduction.",
     "no reduction": "The middle is as wide as the input: divide by the reduction.",
+    "subtracted": "The middle is channels - reduction wide; divide: channels // reduction.",
     "rounded up": "channels / reduction is rounded up; // rounds down.",
     "one layer": "There is one dense layer; two are asked for, with a narrow middle between them.",
 }
@@ -188,6 +194,8 @@ def _judge_channel_gate(answer: Any) -> str:
     except Wrong as wrong:
         if _without_biases(answer, trials[0]):
             raise Wrong(f"{_NO_BIAS}\n{wrong}") from wrong
+        if "raised" in str(wrong) and "must match the size of tensor" in str(wrong):
+            raise Wrong(f"{_AXES}\n{wrong}") from wrong
         raise
     few = Trial((6, 16), (3, 6, 4, 5))
     try:
@@ -319,6 +327,10 @@ def _judge_se_parameters(answer: Any) -> str:
             wrong("The depths are squared.", times=lambda depth: depth**2),
             wrong("The last stage is missing.", stages=slice(None, -1)),
             wrong("The first stage is missing.", stages=slice(1, None)),
+            Mistake(lambda widths, depths, reduction: _count([sum(widths)], [sum(depths)], reduction),
+                    "The widths are added up first; each stage has a width of its own, and costs by its square."),
+            wrong("Two blocks of gates are counted for each block, as if each of its convolutions had its own.",
+                  times=lambda depth: 2 * depth),
             wrong("Those are the counts stage by stage; their sum is asked for.", made=list),
             wrong("Those are the counts stage by stage; their sum is asked for.", made=tuple),
             wrong("That is the greatest stage alone; add all stages up.", made=max),
@@ -554,9 +566,11 @@ class _ConcurrentGate(nn.Module):
     def __init__(self, channels: int, reduction: int, *, kind: str = "right") -> None:
         super().__init__()
         self.kind = kind
-        squeezed = {"no reduction": channels, "reduction is the width": reduction}.get(
-            kind, channels // reduction
-        )
+        squeezed = {
+            "no reduction": channels,
+            "reduction is the width": reduction,
+            "fixed": max(1, channels // 16),
+        }.get(kind, channels // reduction)
         if kind != "places alone":
             self.channel = SqueezeExcite(channels, squeeze_channels=squeezed)
         if kind == "two layers":
@@ -601,7 +615,10 @@ class _ConcurrentGate(nn.Module):
             "mean": lambda: (one + other) / 2,
             "channels first": lambda: one * self.place(one).sigmoid(),
             "channels first, added": lambda: one + one * self.place(one).sigmoid(),
+            "rest": lambda: one + x * (1 - gates),
+            "sigmoid of the product": lambda: one + (x * place).sigmoid(),
             "places first": lambda: self.channel(other),
+            "places first, added": lambda: other + self.channel(other),
             "gate added": lambda: one + gates,
             "input added": lambda: x + one + other,
             "input squared": lambda: x * one + other,
@@ -642,6 +659,11 @@ _CONCURRENT_MISTAKES = {
     "input itself, side by side.",
     "places first": "The channels are gated from what the places have let through: both gates see the input "
     "itself, side by side.",
+    "rest": "The gate of the places is turned round, one minus the sigmoid.",
+    "sigmoid of the product": "The sigmoid is taken of the input times the map; it belongs on the map alone.",
+    "fixed": "16 is typed in as the reduction; take the argument.",
+    "places first, added": "The channels are gated from what the places have let through: both gates see the input "
+    "itself, side by side.",
     "gate added": "The gate of the places is added as it is; multiply the input by it first.",
     "input added": "The input is added besides, ungated: only the two gated ones are asked for.",
     "input squared": "What SqueezeExcite returns is gated already; multiplying it by the input squares the values.",
@@ -665,13 +687,19 @@ _CONCURRENT_MISTAKES = {
 
 
 def _judge_concurrent_gate(answer: Any) -> str:
-    _judge(
-        answer,
-        "ConcurrentGate",
-        reference=_ConcurrentGate,
-        trials=[Trial((8, 2), (3, 8, 5, 6)), Trial((12, 4), (2, 12, 7, 4)), Trial((6, 3), (2, 6, 3, 3))],
-        mistakes=_variants(_ConcurrentGate, _CONCURRENT_MISTAKES),
-    )
+    try:
+        _judge(
+            answer,
+            "ConcurrentGate",
+            reference=_ConcurrentGate,
+            trials=[Trial((8, 2), (3, 8, 5, 6)), Trial((12, 4), (2, 12, 7, 4)), Trial((6, 3), (2, 6, 3, 3))],
+            mistakes=_variants(_ConcurrentGate, _CONCURRENT_MISTAKES),
+        )
+    except Wrong as wrong:
+        first, _, rest = str(wrong).partition("\n")
+        if first.startswith("The order is another") and rest:
+            raise Wrong(rest) from wrong  # either of the two gates may come first
+        raise
     return "Channels say what is there, places say where. For sums of the two, each gate can still close its own."
 
 
@@ -713,10 +741,17 @@ def _mode(model: nn.Module) -> str:
     return "train" if model.training else "eval"
 
 
-def _read_case(seed: int, hard: bool, training: bool) -> Case:
+def _nothing(module: nn.Module, inputs: Any, out: Tensor) -> None:
+    """A hook of somebody else's, which should stay where it is."""
+
+
+def _read_case(seed: int, hard: bool, training: bool, number: int = 5, hooked: bool = False) -> Case:
     def make() -> tuple[Any, ...]:
-        images = torch.randn(5, 1, 8, 8, generator=torch.Generator().manual_seed(seed))
-        return _network(seed, hard, training), images
+        images = torch.randn(number, 1, 8, 8, generator=torch.Generator().manual_seed(seed))
+        model = _network(seed, hard, training)
+        for one in _gated(model).values() if hooked else ():
+            one.gate.register_forward_hook(_nothing)
+        return model, images
 
     def observe(result: Any, arguments: tuple[Any, ...]) -> dict[str, Any]:
         model = arguments[0]
@@ -728,7 +763,30 @@ def _read_case(seed: int, hard: bool, training: bool) -> Case:
         }
 
     words = f"a network in {'training' if training else 'evaluation'} mode" + (f", {_HARD}" if hard else "")
+    words += f", with {number} image{'s' * (number > 1)}" + " and hooks of its own" * hooked
     return Case(make, words, observe, rtol=1e-3, atol=1e-5, may_change=True)
+
+
+def _judge_any_network(answer: Any, name: str, **options: Any) -> None:
+    """Judge a function of a network, and name what usually stands behind an error there."""
+    try:
+        judge_function(answer, name, **options)
+    except Wrong as wrong:
+        said = str(wrong)
+        if re.search(
+            r"raised AttributeError: '(Sequential|BasicBlock|InvertedResidual|ConvNormAct)' object", said
+        ):
+            said = "\n".join(line for line in said.splitlines() if "spelt" not in line)
+            raise Wrong(
+                "The network may be built in any way, with parts of any name: walk through model.named_modules(), "
+                f"and look for layers.SqueezeExcite.\n{said}"
+            ) from wrong
+        if re.search(r"to have \d+ channels, but got 1 channels", said):
+            raise Wrong(
+                "The images are given to a module inside the network, which gets the maps of the layer before it: "
+                f"pass them through the whole network, and let a hook read the gates.\n{said}"
+            ) from wrong
+        raise
 
 
 def _gated(model: nn.Module) -> dict[str, SqueezeExcite]:
@@ -741,7 +799,9 @@ def _read(
     *,
     mode: str | None = "eval",
     restore: bool | str = True,
-    remove: bool = True,
+    remove: bool | str = True,
+    clear: bool = False,
+    every: type[nn.Module] | None = None,
     part: str = "gate",
     given: bool = False,
     key: Callable[[str, int], Any] = lambda name, number: name,
@@ -754,6 +814,8 @@ def _read(
     if mode is not None:
         model.train(mode == "train")
     for number, (name, one) in enumerate(list(_gated(model).items())[only]):
+        if every is not None and not isinstance(one.gate, every):
+            continue
 
         def note(_: Any, inputs: Any, out: Tensor, name: str = name, number: int = number) -> None:
             found[key(name, number)] = shape((inputs[0] if given else out).detach())
@@ -763,8 +825,10 @@ def _read(
     with torch.no_grad():
         model(images)
     if remove:
-        for handle in handles:
+        for handle in handles[-1:] if remove == "last" else handles:
             handle.remove()
+    for module in model.modules() if clear else ():
+        module._forward_hooks.clear()
     if restore:
         model.train(True if restore == "train" else was)
     return made(found)
@@ -822,11 +886,16 @@ def _judge_read_gates(answer: Any) -> str:
         "this batch, and its statistics move."  # fmt: skip
     flat = "The gates are right but for their shape: (images, channels) is asked for, flatten(1)."
     names = "The names are those of the gate's own layer; the name of its SqueezeExcite is asked for."
-    judge_function(
+    _judge_any_network(
         answer,
         "read_gates",
         reference=_read,
-        cases=[_read_case(3, hard=False, training=True), _read_case(4, hard=True, training=False)],
+        cases=[
+            _read_case(3, hard=False, training=True),
+            _read_case(4, hard=True, training=False),
+            _read_case(5, hard=False, training=False, number=1),
+            _read_case(6, hard=False, training=True, number=2, hooked=True),
+        ],
         mistakes=[
             wrong(training, mode=None),
             wrong(training, mode=None, restore=False),
@@ -842,6 +911,19 @@ def _judge_read_gates(answer: Any) -> str:
                   remove=False),
             wrong("The hooks stay in the network, and so does evaluation mode: leave it as you found it.",
                   remove=False, restore=False),
+            wrong("All hooks are cleared, those of others too: call .remove() on what register_forward_hook returns.",
+                  clear=True),
+            wrong("All hooks are cleared, those of others too: call .remove() on what register_forward_hook returns.",
+                  clear=True, remove=False),
+            wrong("The gates of kind nn.Sigmoid alone are read; MobileNetV3's is a hard-sigmoid. Look for "
+                  "layers.SqueezeExcite, and take its .gate.", every=nn.Sigmoid),
+            wrong("squeeze() takes away every axis of length one, and with a single image that of the images too: "
+                  "flatten(1).", shape=lambda g: g.squeeze()),
+            wrong("Only the last hook is taken away; keep all handles, in a list, and remove each.", remove="last"),
+            wrong("The gates of each module are averaged to one number; each image's and channel's are asked for.",
+                  shape=lambda g: g.mean()),
+            wrong("The gates of each module are averaged to one number; each image's and channel's are asked for.",
+                  shape=lambda g: g.mean().item()),
             wrong(flat, shape=lambda g: g),
             wrong(flat, shape=lambda g: g, restore=False),
             wrong("Only the first image's gates are there.", shape=lambda g: g[0].flatten()),
@@ -933,6 +1015,9 @@ def _freeze_case(seed: int, hard: bool, training: bool) -> Case:
 
         whole = logits(result, others)
         return {
+            TRACE: any(
+                not value.requires_grad for one in _gated(model).values() for value in one.parameters()
+            ),
             OUT: whole,
             ALONE: logits(result, others[:1]),
             PASSED: whole if model is result else logits(model, others),
@@ -969,6 +1054,8 @@ def _freeze(
     in_turn: bool = False,
     batch: bool = False,
     effect: bool = True,
+    locked: bool = False,
+    at_gate: bool = False,
     copied: bool = False,
     returned: bool = True,
 ) -> Any:
@@ -998,8 +1085,14 @@ def _freeze(
         parent, _, last = name.rpartition(".")
         if batch:
             one.gate.register_forward_hook(lambda _, __, out: out.mean(0, keepdim=True).expand_as(out))
-        elif kind == "no sigmoid":
+        elif kind in ("no sigmoid", "bias alone"):
             one.gate = nn.Identity()
+            if kind == "bias alone":
+                one.expand.bias = nn.Parameter(gates.mean(0).flatten())
+        elif locked:
+            one.requires_grad_(False)
+        elif at_gate:
+            one.gate = _Constant(made(gates, one), kind)
         elif effect:
             setattr(model.get_submodule(parent), last, _Constant(made(gates, one), kind))
     if restore:
@@ -1022,7 +1115,7 @@ def _judge_freeze_gates(answer: Any) -> str:
 
     training = "The gates are measured in the mode the network is in; call model.eval() first, else batch norm uses "\
         "this batch, and its statistics move."  # fmt: skip
-    judge_function(
+    _judge_any_network(
         answer,
         "freeze_gates",
         reference=_freeze,
@@ -1030,6 +1123,10 @@ def _judge_freeze_gates(answer: Any) -> str:
         mistakes=[
             wrong("Nothing has changed: a name in a loop is only a name, so put the new module into its parent with "
                   "setattr, or change what the module holds.", effect=False),
+            wrong("requires_grad = False keeps the weights as they are, and the gates still follow the images: fix the "
+                  "gates themselves.", locked=True),
+            wrong("A module that multiplies stands in the place of .gate, where it scales what `expand` gives: there it "
+                  "has to return the means themselves.", at_gate=True),
             wrong("Nothing has changed, and the network is left in evaluation mode.", effect=False, restore=False),
             wrong("Nothing has changed but the statistics of batch norm, which a pass in training mode moves.",
                   effect=False, mode=None),
@@ -1069,6 +1166,10 @@ def _judge_freeze_gates(answer: Any) -> str:
                   made=lambda g, se: torch.ones_like(g[:1])),
             wrong("The network is left in training mode; put back the mode it was in.", restore="train"),
             wrong("The sigmoid is taken away, and the gates still follow the images: keep their mean.", kind="no sigmoid"),
+            wrong("The bias is the logit of the mean, and no sigmoid follows: either the mean and no sigmoid, or its logit "
+                  "and the sigmoid.", made=lambda g, se: g.mean(0, keepdim=True).logit()),
+            wrong("The bias is the mean, but the weights of `expand` still answer to the image: set them to 0.",
+                  kind="bias alone"),
             wrong("That is one minus the mean gates.", made=lambda g, se: 1 - g.mean(0, keepdim=True)),
             wrong("The standard deviation of the gates is kept; the mean is asked for.", made=lambda g, se: g.std(0, keepdim=True)),
             wrong("The gates are what the bias alone gives; keep the mean of the gates over the images.",

@@ -791,3 +791,60 @@ wrong("freeze_gates", "not its own")(
 wrong("freeze_gates", "Nothing has changed")(
     freeze("for p in model.parameters(): p.requires_grad_(False)", "model(images)", "return model")
 )
+
+# What a second reader wrote ---------------------------------------------------------------------------------
+
+wrong("ChannelGate", "two axes of length one come last")(
+    gate(MEAN, HIDDEN, GATES, "return x * g[:, None, None, :]")
+)
+wrong("ConcurrentGate", "from what the places have let through")(
+    concurrent("s = x * self.place(x).sigmoid()", "return s + self.channel(s)")
+)
+wrong("read_gates", "takes away every axis")(
+    read(*START, *WALK, KEEP.replace("o.flatten(1)", "o.squeeze()"), *PASS, *AWAY, END)
+)
+wrong("read_gates", "hooks are cleared")(
+    read(*START, *WALK, KEEP, *PASS, "for m in model.modules(): m._forward_hooks.clear()", AWAY[1], END)
+)
+wrong("read_gates", "nn.Sigmoid alone")(
+    read(*START, WALK[0], "    if isinstance(module, nn.Sigmoid):", KEEP.replace("module.gate", "module").replace("{name:", "{name[:-5]:"), *PASS, *AWAY, END)
+)  # fmt: skip
+wrong("read_gates", "built in any way")(
+    read("x, out = model.stem(images), {}", "for b in model.stages: out[b] = b.se.gates(x)", "return out")
+)
+wrong("read_gates", "through the whole network")(
+    read(
+        *START,
+        "return {n: m.gates(images).flatten(1) for n, m in model.named_modules() if isinstance(m, SqueezeExcite)}",
+    )
+)
+wrong("freeze_gates", "requires_grad = False keeps the weights")(
+    freeze(
+        *MEASURE, "for name in found:", "    model.get_submodule(name).requires_grad_(False)", *DONE
+    )
+)  # fmt: skip
+wrong("freeze_gates", "in the place of .gate")(
+    freeze(*MEASURE, *CONSTANT, "for n, g in found.items():", "    model.get_submodule(n).gate = Scale(g.mean(0, keepdim=True))", *DONE)
+)  # fmt: skip
+wrong("freeze_gates", "built in any way")(
+    freeze("for b in model.blocks: b.se.gate = nn.Identity()", "return model")
+)
+wrong("ChannelGate", "channels - reduction wide")(
+    gate(*FOUR, start=["m = max(1, channels - reduction)", DENSE[1]])
+)
+wrong("se_parameters", "widths are added up first")(
+    count("c = sum(widths)", "return sum(depths) * (2 * c * (c // reduction) + c + c // reduction)")
+)
+wrong("ConcurrentGate", "turned round")(
+    concurrent("return self.channel(x) + x * (1 - self.place(x).sigmoid())")
+)
+wrong("ConcurrentGate", "on the map alone")(
+    concurrent("return self.channel(x) + torch.sigmoid(x * self.place(x))")
+)
+wrong("read_gates", "Only the last hook")(
+    read(*START, WALK[0], WALK[1], KEEP.replace("handles.append(", "handle = (").replace("flatten(1)})))", "flatten(1)})))"), *PASS, "handle.remove()", AWAY[1], END)
+)  # fmt: skip
+wrong("freeze_gates", "logit of the mean")(putting("g.mean(0, keepdim=True).logit()"))
+wrong("freeze_gates", "still answer to the image")(
+    freeze(*MEASURE, "for n, g in found.items():", "    se = model.get_submodule(n)", "    se.gate = nn.Identity()", "    se.expand.bias.data = g.mean(0).flatten()", *DONE)
+)  # fmt: skip
