@@ -236,6 +236,8 @@ class _Separable(nn.Module):
         self.norm2 = nn.Identity() if kind in ("no norm", "no last norm") else nn.BatchNorm2d(o)
         if kind == "3x3 pointwise":
             self.second = nn.Conv2d(i, o, 3, second, 1, bias=False)
+        if kind == "bare first":
+            self.norm1 = nn.Identity()
         if kind == "one full":
             self.first, self.norm1 = nn.Identity(), nn.Identity()
             self.second = nn.Conv2d(i, o, 3, stride, 1, bias=False)
@@ -257,7 +259,7 @@ class _Separable(nn.Module):
         if kind == "relu both before norm":
             return self.norm2(self.second(self.norm1(out.relu())).relu())
         out = self.norm1(out)
-        if kind not in ("no first relu", "no relu", "one full"):
+        if kind not in ("no first relu", "no relu", "one full", "bare first"):
             out = nn.functional.relu6(out) if kind == "relu6" else out.relu()
         if kind == "hardswish":
             out = nn.functional.hardswish(self.norm1(self.first(x)))
@@ -284,6 +286,7 @@ _SEPARABLE_MISTAKES = {
     "no stride": "The stride is not used.",
     "no padding": "The depthwise convolution has no padding: with 3x3, padding=1 keeps the size.",
     "no norm": "There is no batch norm: one belongs after each convolution.",
+    "bare first": "Batch norm and ReLU between depthwise and pointwise are missing.",
     "no first norm": "The depthwise convolution has no batch norm after it.",
     "no last norm": "The pointwise convolution has no batch norm after it.",
     "no first relu": "The ReLU between depthwise and pointwise is missing.",
@@ -617,6 +620,7 @@ class _Mobile(nn.Module):
             return act(out) if kind == "after sum everywhere" else out
         shortcut = self.shortcut(x)
         out = {
+            "itself": lambda: out + out,
             "product": lambda: out * shortcut,
             "minus": lambda: out - shortcut,
             "mean": lambda: (out + shortcut) / 2,
@@ -666,6 +670,7 @@ _MOBILE_MISTAKES = {
     "bare projection": "Where the input does not fit there is no shortcut; here a 1x1 convolution makes it fit.",
     "sum before norm": "The input is added before the last batch norm, which then changes the shortcut too.",
     "shortcut inside": "The input is added in the middle; the shortcut joins the narrow ends.",
+    "itself": "The branch is added to itself: is `x` overwritten before the sum? Keep the input under its name.",
     "product": "Input and branch are multiplied; add them.",
     "minus": "The input is subtracted; add it.",
     "mean": "Sum, not mean: halving at every block would shrink the signal to nothing.",
@@ -758,6 +763,10 @@ def _keep(model: nn.Module, *, which: int | slice = -1, kind: str = "") -> Any:
     strided = [conv for conv in _convs(model) if conv.stride == (2, 2)]
     if kind == "last of all":
         strided = _convs(model)
+    if kind == "first level":
+        strided = [conv for conv in strided if any(conv is child for child in model.children())]
+    if kind == "if the last":
+        strided = [conv for conv in strided if conv is _convs(model)[-1]]
     if kind == "depthwise alone":
         strided = [conv for conv in strided if conv.groups > 1]
     for conv in strided[which] if isinstance(which, slice) else strided[which : which + 1 or None]:
@@ -787,10 +796,18 @@ def _stride_words(model: nn.Module) -> list[int]:
     ]
 
 
+def _other_strides(model: nn.Module) -> list[Any]:
+    """Return the strides of what is no convolution: pooling."""
+    others = [one for one in model.modules() if not isinstance(one, nn.Conv2d) and hasattr(one, "stride")]
+    return [one.stride if isinstance(one.stride, int) else one.stride[0] for one in others]
+
+
 def _keep_case(make: Callable[[], nn.Module], words: str, size: int = 16) -> Case:
     def arguments() -> tuple[Any, ...]:
         torch.manual_seed(2)
         model = make().eval()
+        # Which objects the strides are: setting one to what it was can be told from leaving it alone.
+        vars(model)["strides_given"] = [conv.stride for conv in _convs(model)]
         return (model,)
 
     def observe(result: Any, arguments: tuple[Any, ...]) -> dict[str, Any]:
@@ -807,6 +824,17 @@ def _keep_case(make: Callable[[], nn.Module], words: str, size: int = 16) -> Cas
             raise Wrong(
                 f"The model has {len(strides)} convolutions afterwards and had {len(_convs(before))}: set the stride "
                 "of the one that is there."
+            )
+        if _other_strides(model) != _other_strides(before):
+            raise Wrong("The stride of a pooling layer is set too: only convolutions are asked for.")
+        given = vars(model)["strides_given"]
+        touched = [n for n, conv in enumerate(_convs(model)) if conv.stride is not given[n]]
+        if 2 in strides and touched and strides == _stride_words(before):
+            raise Wrong(
+                f"The stride that is set is that of a convolution which has stride 1 already (the last but {after}): look "
+                "for the last one whose stride is 2."
+                if (after := len(strides) - 1 - touched[-1])
+                else "The last convolution of all is changed, which has stride 1 already; look for the last whose stride is 2."
             )
         same = [float(value.float().sum()) for value in model.state_dict().values()]
         try:
@@ -826,8 +854,8 @@ def _keep_case(make: Callable[[], nn.Module], words: str, size: int = 16) -> Cas
 
 
 _UNCHANGED = (
-    "The strides are what they were: nothing is changed. conv.stride is a pair, (2, 2), which is not equal to 2; "
-    "model.children() are the first level only, model.modules() all; and it is the convolution's own stride that counts."
+    "The strides are what they were: nothing is changed. conv.stride is a pair, (2, 2), which is not equal to 2; and it is "
+    "the convolution's own stride that must be set, not another name for it."
 )
 
 
@@ -857,6 +885,16 @@ def _explain_keep(seen: dict[str, Any], expected: dict[str, Any], _: tuple[Any, 
     return None
 
 
+_WITHOUT = "a network without any stride of 2"
+
+
+def _flat() -> nn.Sequential:
+    """Four convolutions, all at the first level."""
+    return nn.Sequential(
+        *(nn.Conv2d(4 if n else 1, 4, 3, stride, 1) for n, stride in enumerate((1, 2, 2, 1)))
+    )
+
+
 def _judge_keep_pixels(answer: Any) -> str:
     def small(strides: tuple[int, ...], tail: bool = False) -> Callable[[], nn.Module]:
         return lambda: _Strided(strides, tail)
@@ -870,6 +908,24 @@ def _judge_keep_pixels(answer: Any) -> str:
     def wrong(message: str, **options: Any) -> Mistake:
         return Mistake(partial(_keep, **options), message)
 
+    try:
+        _judge_strides(answer, small, mobile, wrong)
+    except Wrong as error:
+        if f"{_WITHOUT}, raised" not in str(error):
+            raise
+        told = [line for line in str(error).splitlines() if "where does the loop stop" not in line]
+        raise Wrong(
+            "\n".join(
+                [
+                    "A model without any such convolution is to stay as it is; there is no last one to take.",
+                    *told,
+                ]
+            )
+        ) from error
+    return "Four times the pixels in what follows, and not a weight more: that is what paper 1 did."
+
+
+def _judge_strides(answer: Any, small: Any, mobile: Any, wrong: Any) -> None:
     judge_function(
         answer,
         "keep_pixels",
@@ -882,9 +938,22 @@ def _judge_keep_pixels(answer: Any) -> str:
                 small((2, 2), True),
                 "a network with strides 1, 2, 2, 1 and a max-pool of stride 2 behind them",
             ),
-            _keep_case(small((1, 1)), "a network without any stride of 2"),
+            _keep_case(_flat, "four convolutions in a row, with strides 1, 2, 2, 1"),
+            _keep_case(
+                lambda: nn.Sequential(_flat(), nn.Sequential(nn.Conv2d(4, 3, 3, 2, 1))),
+                "a network whose last convolution has stride 2",
+            ),
+            _keep_case(small((1, 1)), _WITHOUT),
         ],
         mistakes=[
+            wrong(
+                "Only the first level is looked at, model.children(); model.modules() goes through the whole tree.",
+                kind="first level",
+            ),
+            wrong(
+                "The search ends at the last convolution of all, whatever its stride: look for the last whose stride is 2.",
+                kind="if the last",
+            ),
             Mistake(lambda model: None, _UNCHANGED),
             wrong("The wrong convolution is changed: the first of stride 2 instead of the last.", which=0),
             wrong(
@@ -920,7 +989,6 @@ def _judge_keep_pixels(answer: Any) -> str:
         ],
         explain=_explain_keep,
     )
-    return "Four times the pixels in what follows, and not a weight more: that is what paper 1 did."
 
 
 keep_pixels = Exercise("ch07", "keep_pixels", _judge_keep_pixels)
@@ -945,20 +1013,25 @@ def _pair_for(conv: nn.Conv2d, kind: str) -> nn.Module:
     stride: Any = conv.stride
     padding: Any = {"padding 1": 1, "no padding": 0}.get(kind, conv.padding)
     had = conv.bias is not None
-    if kind == "pointwise first":
-        last = nn.Conv2d(o, o, 3, stride, padding, groups=o, bias=False)
-        return nn.Sequential(nn.Conv2d(i, o, 1, bias=had), last)
+    if kind in ("pointwise first", "pointwise first, bias last"):
+        late = kind != "pointwise first"
+        last = nn.Conv2d(o, o, 3, stride, padding, groups=o, bias=had and late)
+        return nn.Sequential(nn.Conv2d(i, o, 1, bias=had and not late), last)
     one = {"stride second": 1, "no stride": 1}.get(kind, stride)
     two = stride if kind in ("stride second", "stride both") else 1
     below = {"first bias": True, "both bias": had, "swapped bias": had}.get(kind, False)
-    above = {"bias always": True, "bias never": False, "first bias": True, "swapped bias": False}.get(
-        kind, had
-    )
+    above = {
+        "bias always": True,
+        "bias never": False,
+        "first bias": True,
+        "swapped bias": False,
+        "all bare": False,
+    }.get(kind, had)
     first = nn.Conv2d(i, i, 3, one, padding, groups=1 if kind == "full" else i, bias=below)
-    between = [nn.BatchNorm2d(i)] if "norm" in kind else []
-    between += [nn.ReLU()] if "relu" in kind else []  # type: ignore[list-item]
-    behind = [nn.BatchNorm2d(o)] if kind == "behind it" else []
-    behind += [nn.ReLU()] if kind == "active behind" else []  # type: ignore[list-item]
+    between = [nn.BatchNorm2d(i)] if "norm" in kind or "all" in kind else []
+    between += [nn.ReLU()] if "relu" in kind or "all" in kind else []  # type: ignore[list-item]
+    behind = [nn.BatchNorm2d(o)] if kind == "behind it" or "all" in kind else []
+    behind += [nn.ReLU()] if kind == "active behind" or "all" in kind else []  # type: ignore[list-item]
     return nn.Sequential(first, *between, nn.Conv2d(i, o, 1, two, bias=above), *behind)
 
 
@@ -980,9 +1053,10 @@ class _Tail(nn.Module):
         self.branch = nn.Sequential(nn.Conv2d(5, 5, 3, 1, 1, bias=False), nn.BatchNorm2d(5))
         self.edge = nn.Conv2d(5, 9, 1)
         self.five = nn.Conv2d(9, 4, 5, 1, 2)
+        self.tall = nn.Conv2d(4, 3, (3, 1), 1, (1, 0))
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.five(self.edge(x + self.branch(x)))
+        return self.tall(self.five(self.edge(x + self.branch(x))))
 
 
 class _Given(nn.Module):
@@ -1065,6 +1139,13 @@ def _look(answer: Any, number: int) -> None:
         raise Wrong(
             "network.name = ... makes an entry called 'name': setattr(network, name, new) takes the name's value."
         )
+    for name in now.keys() - before.keys():
+        parent, _, last = name.rpartition(".")
+        if parent in before and now.get(parent) is before[parent]:
+            raise Wrong(
+                f"A new entry {last!r} is made beside the old layers, where forward does not look: set the name that the "
+                "convolution has in its parent."
+            )
     old = set(map(id, before.values()))
     left = {name: one for name, one in now.items() if isinstance(one, nn.Conv2d) and _wanted(one)}
     if any(id(one) not in old for one in left.values()):
@@ -1138,18 +1219,22 @@ def _name_left(left: dict[str, nn.Conv2d], some: bool) -> None:
     raise Wrong(f"The 3x3 convolution {name} is still there: every one is asked for.")
 
 
+_NOTHING_ELSE = "There are batch norm and ReLU behind each of the two; two bare convolutions are asked for."
 _SEPARATE_MISTAKES = {
     "no stride": "The stride of the old convolution is lost: the depthwise one takes it over.",
     "padding 1": "The padding is 1 everywhere: take it over from the old convolution.",
     "no padding": "The padding of the old convolution is lost: the depthwise one takes it over.",
     "stride both": "Both convolutions stride; the depthwise one alone should.",
     "bias always": "The pointwise convolution has a bias everywhere; it should have one where the old one had.",
-    "bias never": "The bias is lost: the pointwise convolution has one where the old one had.",
     "both bias": "The depthwise convolution has a bias; the pointwise one alone should, where the old one had.",
     "first bias": "The depthwise convolution has a bias; leave it to the pointwise one.",
     "swapped bias": "The depthwise convolution has the bias; it belongs to the pointwise one.",
+    "bias never": "The bias is lost: the pointwise convolution has one where the old one had.",
     "full": "The first convolution of the pair mixes all channels: depthwise means groups=in_channels.",
     "pointwise first": "The order is depthwise, then pointwise; here the 1x1 comes first.",
+    "pointwise first, bias last": "The order is depthwise, then pointwise; here the 1x1 comes first.",
+    "all with them": _NOTHING_ELSE,
+    "all bare": _NOTHING_ELSE,
     "norm between": "There is a batch norm between the two; nothing stands there.",
     "relu between": "There is a ReLU between the two; nothing stands there.",
     "norm and relu": "There are batch norm and ReLU between the two; nothing stands there.",

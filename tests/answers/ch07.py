@@ -545,19 +545,19 @@ wrong("keep_pixels", "copy")(
         "return model",
     )
 )
-wrong("keep_pixels", "index out of range")(
+wrong("keep_pixels", "no last one to take")(
     keep(
         "found = [m for m in model.modules() if isinstance(m, nn.Conv2d) and m.stride == (2, 2)]",
         "found[-1].stride = (1, 1)",
     )
 )
-wrong("keep_pixels", "last convolution of all|nothing is changed|strides are what they were")(
+wrong("keep_pixels", "last convolution of all")(
     keep("convs = [m for m in model.modules() if isinstance(m, nn.Conv2d)]", "convs[-1].stride = (1, 1)")
 )
 wrong("keep_pixels", "AttributeError|has no attribute|max-pool|nothing")(
     keep("found = [m for m in model.modules() if m.stride == (2, 2)]", "found[-1].stride = (1, 1)")
 )
-wrong("keep_pixels", "nothing is changed|pair")(
+wrong("keep_pixels", "nothing is changed|pair|pooling")(
     keep(
         "for m in list(model.modules())[::-1]:",
         "    if hasattr(m, 'stride') and not isinstance(m, nn.Conv2d):",
@@ -586,13 +586,61 @@ wrong("keep_pixels", "weights|something else")(
         "    found[-1].reset_parameters()",
     )
 )
-wrong("keep_pixels", "pool|something else|strides are right")(
+wrong("keep_pixels", "pooling layer")(
     keep(
         "for m in reversed(list(model.modules())):",
         "    if isinstance(m, (nn.Conv2d, nn.MaxPool2d)) and m.stride in ((2, 2), 2):",
         "        m.stride = 1",
         "        return",
     )
+)
+wrong("keep_pixels", "first level")(
+    keep(
+        "found = [m for m in model.children() if isinstance(m, nn.Conv2d) and m.stride == (2, 2)]",
+        "if found: found[-1].stride = (1, 1)",
+    )
+)
+wrong("keep_pixels", "search ends at the last convolution")(
+    keep(
+        "for m in list(model.modules())[::-1]:",
+        "    if isinstance(m, nn.Conv2d):",
+        "        if m.stride == (2, 2): m.stride = (1, 1)",
+        "        break",
+    )
+)
+wrong("keep_pixels", "pooling layer")(
+    keep(
+        "found = [m for m in model.modules() if getattr(m, 'stride', None) in (2, (2, 2))]",
+        "if found: found[-1].stride = (1, 1)",
+    )
+)
+wrong("keep_pixels", "not another name for it")(
+    keep(
+        "for m in model.modules():",
+        "    stride = getattr(m, 'stride', None)",
+        "    if stride == (2, 2): stride = (1, 1)",
+    )
+)
+wrong("keep_pixels", "no last one to take")(
+    keep(
+        "for m in model.modules():",
+        "    if isinstance(m, nn.Conv2d) and m.stride == (2, 2): last = m",
+        "last.stride = (1, 1)",
+    )
+)
+wrong("DepthwiseSeparable", "Batch norm and ReLU between")(
+    _module(
+        "DepthwiseSeparable",
+        "in_channels, out_channels, stride",
+        [
+            "self.dw = nn.Conv2d(in_channels, in_channels, 3, stride, 1, groups=in_channels, bias=False)",
+            "self.pw = ConvNormAct(in_channels, out_channels, kernel_size=1)",
+        ],
+        ["return self.pw(self.dw(x))"],
+    )
+)
+wrong("MobileBlock", "added to itself")(
+    block(forward=(Y1, Y2, "x = self.n3(self.c3(y))", "return x + x if self.fits else x"))
 )
 
 # separate ---------------------------------------------------------------------------------------------------
@@ -721,6 +769,56 @@ wrong("separate", "dot in its name")(
             "for n, m in list(network.named_modules()):",
             "    if isinstance(m, nn.Conv2d) and m.kernel_size == (3, 3) and m.groups == 1 and m.in_channels > 1:",
             "        setattr(network, n, nn.Sequential(nn.Conv2d(m.in_channels, m.in_channels, 3, m.stride, m.padding, groups=m.in_channels, bias=False), nn.Conv2d(m.in_channels, m.out_channels, 1, bias=m.bias is not None)))",
+        ],
+    )
+)
+wrong("separate", "depthwise convolution has the bias")(
+    sep(
+        dw="nn.Conv2d(m.in_channels, m.in_channels, 3, m.stride, m.padding, groups=m.in_channels, bias=m.bias is not None)",
+        pw="nn.Conv2d(m.in_channels, m.out_channels, 1, bias=False)",
+    )
+)
+wrong("separate", "pointwise one alone should")(
+    sep(
+        dw="nn.Conv2d(m.in_channels, m.in_channels, 3, m.stride, m.padding, groups=m.in_channels, bias=m.bias is not None)"
+    )
+)
+wrong("separate", "1x1 comes first")(
+    sep(
+        dw="nn.Conv2d(m.in_channels, m.out_channels, 1, bias=False)",
+        pw="nn.Conv2d(m.out_channels, m.out_channels, 3, m.stride, m.padding, groups=m.out_channels, bias=m.bias is not None)",
+    )
+)
+wrong("separate", "two bare convolutions")(
+    sep(
+        dw="ConvNormAct(m.in_channels, m.in_channels, stride=m.stride[0], groups=m.in_channels)",
+        pw="ConvNormAct(m.in_channels, m.out_channels, kernel_size=1)",
+    )
+)
+wrong("separate", "it is 3x1, not 3x3")(
+    sep(test="isinstance(m, nn.Conv2d) and m.kernel_size[0] == 3 and m.groups == 1 and m.in_channels > 1")
+)
+wrong("separate", "new entry")(
+    _function(
+        "separate",
+        "network",
+        [
+            "for n, m in list(network.named_modules()):",
+            "    if isinstance(m, nn.Conv2d) and m.kernel_size == (3, 3) and m.groups == 1 and m.in_channels > 1:",
+            "        setattr(network, n.replace('.', '_'), nn.Sequential(nn.Conv2d(m.in_channels, m.in_channels, 3, m.stride, m.padding, groups=m.in_channels, bias=False), nn.Conv2d(m.in_channels, m.out_channels, 1, bias=m.bias is not None)))",
+        ],
+    )
+)
+right("separate")(
+    _function(
+        "separate",
+        "network",
+        [
+            "def put(m):",
+            "    for key, c in list(m.named_children()):",
+            "        if isinstance(c, nn.Conv2d) and c.kernel_size == (3, 3) and c.groups == 1 and c.in_channels > 1:",
+            "            m.add_module(key, nn.Sequential(nn.Conv2d(c.in_channels, c.in_channels, 3, c.stride, c.padding, 1, c.in_channels, False), nn.Conv2d(c.in_channels, c.out_channels, 1, bias=c.bias is not None)))",
+            "network.apply(put)",
         ],
     )
 )
