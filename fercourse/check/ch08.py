@@ -730,7 +730,7 @@ def _which(x: Any, images: Tensor, training: bool) -> Tensor:
     pixels = torch.isclose(x.float(), plain, atol=1e-6) | torch.isclose(x.float(), plain.flip(-1), atol=1e-6)
     if bool(pixels.all()):
         raise Wrong(
-            "Single pixels or rows are mirrored, each by a lot of its own: draw one number an image, of shape "
+            "Single pixels or rows are mirrored, each on its own: draw one number an image, of shape "
             "(B, 1, 1, 1)."
         )
     whole = (images // 255).float()
@@ -755,7 +755,7 @@ def _which(x: Any, images: Tensor, training: bool) -> Tensor:
 
 
 def _by_lot(mirrored: Tensor, p: float) -> None:
-    """Raise `Wrong` unless each image of each step was mirrored by a lot of its own; bool (steps, B)."""
+    """Raise `Wrong` unless each image of each step was mirrored by a draw of its own; bool (steps, B)."""
     share = mirrored.float().mean().item()
     steps = mirrored.float().mean(1)
     if share in (0.0, 1.0):
@@ -763,7 +763,7 @@ def _by_lot(mirrored: Tensor, p: float) -> None:
         raise Wrong(f"{word} mirrored with p={p}: draw a number for each, torch.rand(len(images)) < p.")
     if bool(((steps == 0) | (steps == 1)).all()):
         raise Wrong(
-            "One lot decides for the whole batch: draw a number for each image, torch.rand(len(images))."
+            "One draw decides for the whole batch: draw a number for each image, torch.rand(len(images))."
         )
     if bool((mirrored == mirrored[0]).all()):
         if len({int(n) for n in mirrored.sum(1)}) == 1 and abs(share - p) < 0.05:
@@ -774,9 +774,7 @@ def _by_lot(mirrored: Tensor, p: float) -> None:
     slack = 4 * (p * (1 - p) / mirrored.numel()) ** 0.5
     if abs(share - p) <= slack:
         if len({int(n) for n in mirrored.sum(1)}) == 1:
-            raise Wrong(
-                "The same number of images is mirrored at every step: each should have a lot of its own."
-            )
+            raise Wrong("The same number of images is mirrored at every step: decide for each on its own.")
         return
     if abs(share - (1 - p)) <= slack:
         raise Wrong(
