@@ -541,3 +541,86 @@ wrong("Mixup", "returns one tensor|two")(mix(EV, LA, OR, "return lam * images + 
 wrong("Mixup", "exchanged or rounded|leaves|different|not mixed")(
     mix(EV, LA, OR, X, "y = targets if lam > 0.5 else targets[order]", XY)
 )
+
+# Answers of a second reader -----------------------------------------------------------------------------------
+
+wrong("effects", "seeds are the last")(eff("m = accuracy.mean(axis=0)", "a = (m[1] - m[0]).mean()", B, I, R))
+wrong("prediction_interval", "t.cdf gives a share")(
+    pi(
+        "n = len(values)",
+        "h = stats.t.cdf((1 + level) / 2, n - 1) * np.std(values, ddof=1) * np.sqrt(1 + 1 / n)",
+        "return np.mean(values) - h, np.mean(values) + h",
+    )
+)
+wrong("prediction_interval", "standard error of the mean")(
+    pi(
+        "n = len(values)",
+        "h = stats.t.ppf((1 + level) / 2, n - 1) * stats.sem(values) * np.sqrt(1 + 1 / n)",
+        "return np.mean(values) - h, np.mean(values) + h",
+    )
+)
+wrong("permutation_p", "unequal in the last digit")(
+    pp(D, P, "return np.mean(np.abs(means) >= abs(d.mean()))")
+)
+wrong("permutation_p", "unequal in the last digit")(
+    pp(
+        "d = [y - x for x, y in zip(a, b)]",
+        "sums = [abs(sum(s * v for s, v in zip(p, d))) for p in itertools.product((1, -1), repeat=len(d))]",
+        "return sum(s >= abs(sum(d)) for s in sums) / len(sums)",
+    )
+)
+right("permutation_p")(
+    pp(
+        "def mean(x, y, axis):",
+        "    return np.mean(x - y, axis=axis)",
+        "return stats.permutation_test((a, b), mean, permutation_type='samples', n_resamples=np.inf).pvalue",
+    )
+)
+right("permutation_p")(
+    pp(
+        D,
+        "bits = (np.arange(2 ** len(d))[:, None] >> np.arange(len(d))) & 1",
+        "means = np.abs((1 - 2 * bits) @ d / len(d))",
+        "return (np.isclose(means, abs(d.mean())) | (means > abs(d.mean()))).mean()",
+    )
+)
+right("holm")(
+    ho(
+        "import pandas as pd",
+        "s = pd.Series(np.asarray(p_values, dtype=float)).sort_values(kind='stable')",
+        "return (s * np.arange(len(s), 0, -1)).cummax().clip(upper=1).sort_index()",
+    )
+)
+wrong("mirrored_step", "divided as whole numbers")(
+    ms("model.train()", "x = (images // 255).float()", FL, LO, *ST, RE)
+)
+wrong("Mixup", "the modes are exchanged")(
+    mix(
+        "if self.training: return images, targets",
+        LA,
+        OR,
+        "x = lam * images + (1 - lam) * images[order]",
+        "y = lam * targets + (1 - lam) * targets[order]",
+        "return x, y",
+    )
+)
+wrong("Mixup", "one number an image")(
+    mix(
+        EV,
+        LA,
+        OR,
+        "x = lam * images + (1 - lam) * images[order]",
+        "y = (lam * targets + (1 - lam) * targets[order]).argmax(1)",
+        "return x, y",
+    )
+)
+wrong("Mixup", "CutMix")(
+    mix(
+        EV,
+        LA,
+        OR,
+        "x = torch.where(torch.rand(images.shape[-2:]) < lam, images, images[order])",
+        "y = lam * targets + (1 - lam) * targets[order]",
+        "return x, y",
+    )
+)
