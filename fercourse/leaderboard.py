@@ -20,6 +20,7 @@ from fercourse.files import locked, write_text
 
 if TYPE_CHECKING:
     import pandas as pd
+    import torch
     from torch import nn
 
     from fercourse.course import Session
@@ -63,14 +64,20 @@ def enter(
         multiply-accumulates for one image, None where they cannot be counted.
 
     Raises:
-        FercourseError: no usable name, or one that is taken; a file that is no leaderboard or cannot be
-            written; a network that does not give finite logits; val images without labels.
+        FercourseError: no session; no usable name, or one that is taken; a file that is no leaderboard or
+            cannot be written; no network, or one that does not give finite logits (B, 7).
     """
     import numpy as np
 
+    from fercourse.course import Session
     from fercourse.evaluate import metrics, predict
 
-    if not isinstance(name, str) or not name.strip() or len(name) > MAX_NAME or not name.isprintable():
+    if not isinstance(session, Session):
+        raise FercourseError(
+            f"The session is {shown(session)}; expected what fercourse.course.start returned."
+        )
+    name = name.strip() if isinstance(name, str) else name
+    if not isinstance(name, str) or not name or len(name) > MAX_NAME or not name.isprintable():
         raise FercourseError(f"The name is {shown(name)}; expected 1 to {MAX_NAME} characters on one line.")
     if trained and (isinstance(model, str) or changes):
         raise FercourseError(
@@ -79,6 +86,8 @@ def enter(
     path = place(session)
     if not replace:
         _refuse_taken(name, _read(path), path)  # before hours of training, not after them
+    if not isinstance(model, str):
+        _want_logits(model, session.device)
     group = group_of(session, model, trained=trained, **changes)
     network = model if trained and not isinstance(model, str) else session.train(model, **changes)[0]
     val = session.faces.val
@@ -201,15 +210,36 @@ def count_macs(network: nn.Module) -> int | None:
     import copy
 
     import torch
+    from torch.nn.attention import SDPBackend, sdpa_kernel
     from torch.utils.flop_counter import FlopCounterMode
 
     try:
         counted = copy.deepcopy(network).cpu().float().eval()
-        with FlopCounterMode(display=False) as counter, torch.no_grad():
+        # Fused attention is not counted; with gradients on, attention layers do not take that path either.
+        with FlopCounterMode(display=False) as counter, sdpa_kernel(SDPBackend.MATH), torch.enable_grad():
             counted(torch.zeros(2, 1, 48, 48))
         return round(counter.get_total_flops() / 4) or None
     except Exception:  # it has run already; that it cannot be copied or counted costs it nothing
         return None
+
+
+def _want_logits(network: Any, device: torch.device) -> None:
+    """Raise unless it is a network that gives seven logits an image: before hours of training, not after."""
+    import torch
+
+    if not isinstance(network, torch.nn.Module):
+        made = "the class itself: make one of it, with ()" if isinstance(network, type) else shown(network)
+        raise FercourseError(f"The network is {made}; expected an nn.Module, or the name of a model.")
+    try:
+        with torch.no_grad():
+            out = network.to(device).eval()(torch.rand(2, 1, 48, 48, device=device))
+    except Exception as error:
+        raise FercourseError(
+            f"The network fails on two images, (2, 1, 48, 48): {type(error).__name__}, {one_line(error)}"
+        ) from error
+    found = tuple(out.shape) if isinstance(out, torch.Tensor) else type(out).__name__
+    if found != (2, 7):
+        raise FercourseError(f"For two images the network gives {found}; expected logits, (2, 7).")
 
 
 def _refuse_taken(name: str, rows: list[dict[str, Any]], path: Path) -> None:

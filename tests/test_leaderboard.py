@@ -158,6 +158,66 @@ def test_groups_say_data_recipe_and_changes(tmp_path: Path) -> None:
     assert leaderboard.group_of(quick, recipe="paper2").endswith("recipe paper2")
 
 
+class Broken(Dense):
+    """A network whose output goes through a function of the test's."""
+
+    def __init__(self, last) -> None:
+        super().__init__()
+        self.last = last
+
+    def forward(self, x: torch.Tensor):
+        return self.last(super().forward(x))
+
+
+@pytest.mark.parametrize(
+    ("network", "words"),
+    [
+        (Dense, "the class itself: make one of it"),
+        (None, "is None; expected an nn.Module"),
+        (Broken(lambda _: None), "gives NoneType; expected logits"),
+        (Broken(lambda out: (out, out)), "gives tuple; expected logits"),
+        (Broken(lambda out: out[:, :5]), r"gives \(2, 5\); expected logits, \(2, 7\)"),
+        (Broken(lambda out: out[0]), r"gives \(7,\); expected"),
+        (Broken(lambda out: out.view(32, 7)), "fails on two images.*RuntimeError, shape"),
+        (nn.Conv2d(3, 7, 3), "fails on two images.*3 channels"),
+    ],
+)
+@pytest.mark.parametrize("trained", [False, True])
+def test_a_broken_network_is_refused_before_it_is_trained(
+    session: Session, monkeypatch, network, words: str, trained: bool
+) -> None:
+    monkeypatch.setattr(Session, "train", lambda *_, **__: pytest.fail("trained first, refused afterwards"))
+    with pytest.raises(FercourseError, match=words):
+        leaderboard.enter(network, "broken", session, trained=trained)
+    assert not leaderboard.place(session).exists()
+
+
+def test_a_session_is_asked_for_and_names_are_stripped(session: Session) -> None:
+    with pytest.raises(FercourseError, match=r"expected what fercourse.course.start returned"):
+        leaderboard.enter(constant(3), "a", "smoke", trained=True)  # type: ignore[arg-type]
+    assert leaderboard.enter(constant(3), " a ", session, trained=True)["name"] == "a"
+    with pytest.raises(FercourseError, match="already"):
+        leaderboard.enter(constant(3), "a", session, trained=True)
+
+
+def test_lazy_layers_are_entered(session: Session) -> None:
+    row = leaderboard.enter(nn.Sequential(nn.Flatten(), nn.LazyLinear(7)), "lazy", session)
+    assert (row["parameters"], row["macs"]) == (7 * 2305, 7 * 2304)
+
+
+def test_attention_is_counted() -> None:
+    class Attention(Dense):
+        def __init__(self) -> None:
+            super().__init__()
+            self.layer = nn.TransformerEncoderLayer(48, 2, 48, dropout=0.0, batch_first=True)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return super().forward(self.layer(x.squeeze(1)))
+
+    products = 48 * 48 * (3 * 48 + 48 + 2 * 48) + 2 * 48 * 48 * 48
+    assert leaderboard.count_macs(Attention()) == products + 7 * 2304
+
+
 def test_macs_are_those_of_the_models_table_and_unknown_where_they_cannot_be_counted() -> None:
     macs = {row["name"]: row["mmacs"] for row in model_table()}
     for name in ("basic_cnn", "mobilenet_v3_small"):

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from decimal import Decimal
+from fractions import Fraction
 from functools import partial
 from typing import Any
 
@@ -35,6 +37,8 @@ def _class_recalls(confusion: np.ndarray, *, recall: str = "rows", balance: str 
             "f1": lambda: 2 * hits / (rows + columns),
             "zeros": lambda: np.nan_to_num(right),
             "ones": lambda: np.nan_to_num(right, nan=1.0),
+            "nan at zero": lambda: np.where(hits > 0, right, np.nan),
+            "zero hits left out": lambda: right[hits > 0],
             "left out": lambda: right[rows > 0],
             "shares": lambda: counts / rows[:, None],
             "max": lambda: counts.max(1) / rows,
@@ -49,7 +53,7 @@ def _class_recalls(confusion: np.ndarray, *, recall: str = "rows", balance: str 
         }
         recalls = values[recall]()
         present = rows > 0
-        flat = recalls if np.shape(recalls) == hits.shape else right
+        flat = recalls if np.ndim(recalls) == 1 else right
         scores: dict[str, Callable[[], Any]] = {
             "mean": lambda: np.nanmean(flat),
             "plain": lambda: flat.mean(),
@@ -137,6 +141,8 @@ def _judge_class_recalls(answer: Any) -> str:
             wrong("A class without images has no recall: NaN, neither 0 nor 1.", recall="zeros", balance="zeros"),
             wrong("A class without images has no recall: NaN, neither 0 nor 1.", recall="zeros", balance="present"),
             wrong("A class without images has no recall: NaN, neither 0 nor 1.", recall="ones"),
+            wrong("A class that has images and no hit has a recall of 0; NaN is for a class without images alone.", recall="nan at zero"),
+            wrong("A class that has images and no hit has a recall of 0, and keeps its place; here it is left out.", recall="zero hits left out"),
             wrong("A class without images keeps its place among the recalls, as NaN; here it is left out.", recall="left out"),
             wrong("Those are the rows as shares, the whole matrix; the recalls are its diagonal.", recall="shares"),
             wrong("That takes the greatest value of each row; the recall is the one on the diagonal.", recall="max"),
@@ -179,10 +185,15 @@ def _tail(k: int, m: int) -> float:
     return sum(math.comb(m, i) for i in range(k + 1)) / 2**m
 
 
-def _mcnemar(labels: np.ndarray, preds_a: np.ndarray, preds_b: np.ndarray, kind: str = "right") -> Any:
+def _mcnemar(
+    labels: np.ndarray, preds_a: np.ndarray, preds_b: np.ndarray, kind: str = "right", guarded: bool = False
+) -> Any:
+    """The right answer or a wrong one; with ``guarded``, 1 where no image tells the two apart."""
     hits_a, hits_b = preds_a == labels, preds_b == labels
     a, b = int((hits_a & ~hits_b).sum()), int((hits_b & ~hits_a).sum())
     m, k, n = a + b, min(a, b), len(labels)
+    if guarded and not m:
+        return 1.0
     if kind in ("right", "zero", "nan") and not m:
         return {"right": 1.0, "zero": 0.0, "nan": math.nan}[kind]
     if not m and kind in ("chi", "corrected", "z", "z sample", "statistic", "corrected statistic"):
@@ -220,6 +231,9 @@ def _mcnemar(labels: np.ndarray, preds_a: np.ndarray, preds_b: np.ndarray, kind:
         "unequal too": lambda: min(1.0, 2 * _tail(min(a, unequal - a), unequal)),
         "unpaired": unpaired,
         "rest": lambda: 1 - min(1.0, 2 * _tail(k, m)),
+        "swapped": lambda: min(1.0, 2 * float(sum(math.comb(i, m) for i in range(k + 1))) / 2**m),
+        "twice doubled": lambda: min(1.0, 4 * _tail(k, m)),
+        "freely twice doubled": lambda: 4 * _tail(k, m),
         "small": lambda: min(1.0, 2 * _tail(k, m)) < 0.05,
         "max": lambda: max(1.0, 2 * _tail(k, m)),
         "all tosses": lambda: 1.0,
@@ -270,6 +284,9 @@ _MCNEMAR_MISTAKES = {
     "unequal too": "Among the images with different predictions are some that both get wrong; they say nothing.",
     "unpaired": "That is the unpaired test of two accuracies; the networks saw the same images.",
     "rest": "It is one minus the p value.",
+    "swapped": "p comes out as 0: in math.comb(m, i), all tosses come first and then the heads.",
+    "twice doubled": "It is doubled twice: each of the 2**m sequences counts once, and the sum is doubled once.",
+    "freely twice doubled": "It is doubled twice: each of the 2**m sequences counts once, and the sum is doubled once.",
     "small": "That is whether p is small; return p itself.",
     "max": "max(1, ...) is at least 1 always; the cap is min(1, ...).",
     "all tosses": "It is always 1: is the tail added up over all tosses, or up to the wrong count?",
@@ -306,17 +323,29 @@ def _explain_mcnemar(
     a, b = int((hits_a & ~hits_b).sum()), int((hits_b & ~hits_a).sum())
     if right >= 1:
         return None
-    for m in range(1, 2 * len(labels) + 1):
-        tail = 0.0
-        for k in range(m // 2 + 1):
-            tail += math.comb(m, k) / 2**m
-            for value, words in ((2 * tail, "the p value"), (tail, "the one-sided p value")):
+    both, neither = int((hits_a & hits_b).sum()), int((~hits_a & ~hits_b).sum())
+    unequal = int((preds_a != preds_b).sum())
+    # Counts that one may have taken, and no others: by luck alone, some p value fits nearly any number.
+    heads = {min(a, b), both, neither, both + a, both + b, neither + a, neither + b, unequal - a, unequal - b}
+    tosses = {a + b, len(labels), unequal, 2 * both + a + b, 2 * neither + a + b, both + neither}
+    for m in sorted(tosses):
+        for k in sorted(heads):
+            if 2 * k > m or (m, k) == (a + b, min(a, b)):
+                continue
+            for value, words in ((2 * _tail(k, m), "the p value"), (_tail(k, m), "the one-sided p value")):
                 if math.isclose(found, value, rel_tol=1e-7):
                     return (
                         f"That is {words} of {k} heads in {m} tosses; here {min(a, b)} of {a + b} are right: only images that "
                         "exactly one of the two networks gets right count."
                     )
     return None
+
+
+def _number(result: Any, _: tuple[Any, ...]) -> dict[str, Any]:
+    """Take exact fractions and decimals for the numbers that they are."""
+    exact = isinstance(result, (Fraction, Decimal))
+    truth = isinstance(result, (bool, np.bool_))
+    return {RESULT: float(result) if exact else result, "whether it is a number": not truth}
 
 
 def _images(a: int, b: int, both: int, neither: int, unequal: int) -> tuple[Any, ...]:
@@ -333,14 +362,18 @@ def _images(a: int, b: int, both: int, neither: int, unequal: int) -> tuple[Any,
 def _judge_mcnemar_p(answer: Any) -> str:
     def case(a: int, b: int, both: int = 11, neither: int = 5, unequal: int = 4) -> Case:
         words = f"{a + b + both + neither + unequal} images, {a} of which only A gets right and {b} only B"
-        return of(*_images(a, b, both, neither, unequal), words=words, rtol=1e-6, atol=1e-12)
+        return of(*_images(a, b, both, neither, unequal), words=words, rtol=1e-6, atol=1e-12, observe=_number)
 
     judge_function(
         answer,
         "mcnemar_p",
         reference=_mcnemar,
         cases=[case(1, 6), case(9, 4), case(3, 3), case(60, 85, 90, 20, 15), case(2, 0), case(0, 0)],
-        mistakes=[Mistake(partial(_mcnemar, kind=kind), words) for kind, words in _MCNEMAR_MISTAKES.items()],
+        mistakes=[
+            Mistake(partial(_mcnemar, kind=kind, guarded=guarded), words)
+            for guarded in (False, True)
+            for kind, words in _MCNEMAR_MISTAKES.items()
+        ],
         explain=_explain_mcnemar,
     )
     return "It needs nothing but two counts, and no assumption but that a coin is fair."
@@ -389,6 +422,20 @@ def _front(costs: Sequence[float], accuracies: Sequence[float], kind: str = "rig
     def neighbours(order: list[int]) -> list[int]:
         return [i for n, i in enumerate(order) if n == 0 or accuracies[i] > accuracies[order[n - 1]]]
 
+    def falling() -> list[int]:
+        kept: list[int] = []
+        for i in tied:
+            if not kept or accuracies[i] < accuracies[kept[-1]]:
+                kept.append(i)
+        return kept
+
+    def ratios() -> list[int]:
+        kept: list[int] = []
+        for i in tied:
+            if not kept or accuracies[i] / costs[i] > accuracies[kept[-1]] / costs[kept[-1]]:
+                kept.append(i)
+        return kept
+
     def hull() -> list[int]:
         kept: list[int] = []
         for i in by_cost:
@@ -415,6 +462,10 @@ def _front(costs: Sequence[float], accuracies: Sequence[float], kind: str = "rig
         "all": lambda: tied,
         "all by cost": lambda: order,
         "empty": list,
+        "without the cheapest": lambda: by_cost[1:],
+        "without the dearest": lambda: by_cost[:-1],
+        "falling run": falling,
+        "ratio run": ratios,
         "unsorted run": lambda: running(list(places)),
         "equal run": lambda: running(sorted(places, key=lambda i: (costs[i], -accuracies[i])), equal=True),
         "plain run": lambda: running(order),
@@ -470,6 +521,10 @@ _FRONT_MISTAKES = {
     "all by cost": "Those are all points, by cost; leave out what another beats.",
     "empty": "Nothing is left: is every point beaten by itself? A point beats another only if it is better in one of the "
     "two.",
+    "without the cheapest": "The cheapest is missing, and nothing beats it: the best accuracy so far must begin below all.",
+    "without the dearest": "The dearest of the front is missing, the most accurate of all: does a loop end too early?",
+    "falling run": "The lower accuracy counts as the better one here.",
+    "ratio run": "Accuracies per cost are compared; the front compares costs and accuracies, each for itself.",
     "by accuracy": "Those are all points, by accuracy; leave out what another beats.",
     "places in order": "Those are places in the sorted list; places in the lists as they came are asked for.",
     "places in order of cost": "Those are places in the sorted list; places in the lists as they came are asked for.",
@@ -600,6 +655,10 @@ def _keep(train: np.ndarray, held_out: np.ndarray, kind: str = "right") -> Any:
         "by place": by_place,
         "sums": lambda: same(lambda image: int(image.sum())),
         "histograms": lambda: same(lambda image: tuple(np.sort(image.ravel()))),
+        "one row": lambda: ~np.array(
+            [any((image == other).all(1).any() or (image[:, ::-1] == other).all(1).any() for other in held_out) for image in train]
+        ),
+        "transposed": lambda: ~(exact | _is_in(train.transpose(0, 2, 1), held_out)),
         "near": lambda: near(2),
         "nearer": lambda: near(1),
         "distinct": distinct,
@@ -632,6 +691,8 @@ _LEAK_MISTAKES = {
     "by place": "Image 1 is compared with image 1, and so on; a leak may stand at any place.",
     "sums": "Images with the same sum (or mean) are taken for the same: compare all pixels.",
     "histograms": "Images with the same grey values in other places are taken for the same: places count.",
+    "one row": "Images that share a row are taken for the same: compare all rows.",
+    "transposed": "That exchanges rows and columns; a mirror exchanges left and right, the last axis.",
     "near": "Images that differ by a grey level or two are taken out as well; only exact copies are asked for.",
     "nearer": "Images that differ by one grey level are taken out as well; only exact copies are asked for.",
     "distinct": "Copies within the training set are taken out as well; they are no leak.",
@@ -688,6 +749,7 @@ def _judge_without_leaks(answer: Any) -> str:
         train[0], train[5], train[8] = held_out[3], held_out[6][:, ::-1], held_out[0][:, ::-1]
         held_out[5] = np.maximum(held_out[5], held_out[5][:, ::-1])
         train[3] = held_out[5]
+        train[6] = held_out[1].T
 
     def decoys(train: Any, held_out: Any) -> None:
         train[0] = held_out[2]
@@ -695,6 +757,7 @@ def _judge_without_leaks(answer: Any) -> str:
         train[3] = held_out[5] + 1
         train[4] = held_out[6].reshape(-1)[::-1].reshape(held_out[6].shape)
         train[4, 0, 0], train[4, -1, -1] = train[4, -1, -1], train[4, 0, 0]
+        train[5, 0] = held_out[0, 0]
         train[6] = train[5]
         train[7] = held_out[1][:, ::-1]
         train[8] = held_out[0] - 1
@@ -707,14 +770,15 @@ def _judge_without_leaks(answer: Any) -> str:
             _leak_case(1, "9 training images, of which 1 and 5 stand in held_out", (8, 8), exact),
             _leak_case(
                 2,
-                "9 training images, 0 and 3 copies (3 is its own mirror image), 5 and 8 mirrored",
+                "9 training images, 0 and 3 copies (3 is its own mirror image), 5 and 8 mirrored, 6 "
+                "with rows and columns exchanged",
                 (8, 8),
                 mirrored,
             ),
             _leak_case(
                 3,
                 "9 training images: 0 a copy, 7 a mirrored one, 1 and 2 upside down, 3 and 8 off by one, 5 and 6 "
-                "the same",
+                "the same, with the first row of a held-out image",
                 (6, 5),
                 decoys,
             ),
@@ -814,7 +878,13 @@ def _judge_ensemble(answer: Any) -> str:
         expected = logits.softmax(2).mean(0)
         module = build_answer(answer, name, trial)
         module.eval()
-        out = forward(module, x, name, trial)
+        fed = _watch(networks)
+        try:
+            out = forward(module, x, name, trial)
+        except Wrong as error:
+            if any(shape != x.shape for shape in fed):
+                raise Wrong(f"{_FED}\n{error}") from error
+            raise
         if out.shape != expected.shape:
             told = tell_shape(out, expected, x) or "One row an image and one value a class is asked for."
             raise Wrong(f"{told}\n{given}, gives shape {tuple(out.shape)}; expected {tuple(expected.shape)}.")
@@ -827,6 +897,17 @@ def _judge_ensemble(answer: Any) -> str:
             )
         _judge_members(module, networks, x, given)
     return "A board ranks it by accuracy; its cost is that of all its networks together."
+
+
+_FED = "A network is fed with the output of the one before it: each gets the images."
+
+
+def _watch(networks: _Networks) -> list[tuple[int, ...]]:
+    """Return a list that fills with the shapes of what the networks are called with."""
+    fed: list[tuple[int, ...]] = []
+    for network in networks:
+        network.register_forward_pre_hook(lambda _, given: fed.append(tuple(given[0].shape)))
+    return fed
 
 
 def _name_ensemble(out: Tensor, logits: Tensor, number: int, fault: str) -> None:
@@ -850,11 +931,15 @@ def _name_ensemble(out: Tensor, logits: Tensor, number: int, fault: str) -> None
             f"and return the logarithm.\n{fault}"
         )
     found = out.softmax(1)
+    votes = nn.functional.one_hot(logits.argmax(2), logits.shape[2]).float()
     several = len(logits) > 1
     kinds = {
         "The logits (or the logarithms) are averaged, which gives the geometric mean; average the probabilities, "
         "then take the logarithm.": logits.mean(0),
         "The logits are added up: that multiplies the probabilities; average them.": logits.sum(0),
+        "There is a softmax (or log_softmax) after the average as well: the probabilities are averaged already, take "
+        "their logarithm.": logits.softmax(2).mean(0),
+        "Those are the votes of the networks: average their probabilities instead.": votes.mean(0).log(),
         "Only the first network has a say.": logits[0],
         "Only the last network has a say.": logits[-1],
         "The first network is left out.": logits[1:].softmax(2).mean(0).log() if several else logits[0],
@@ -888,7 +973,7 @@ def _judge_members(module: nn.Module, networks: _Networks, x: Tensor, given: str
     )
     if not loss.requires_grad:
         raise Wrong(
-            f"{given}: no gradient comes through (no_grad, detach or .data): leave that to whoever calls it."
+            f"{given}: no gradient comes through (no_grad, detach, .data or requires_grad_(False)): leave that to whoever calls it."
         )
     loss.backward()
     silent = sum(parameter.grad is None for parameter in module.parameters())
@@ -966,6 +1051,7 @@ def _judge_logits(out: Tensor) -> None:
 def _judge_range(network: nn.Module, x: Tensor) -> None:
     """Raise `Wrong` where the output stays between 0 and 1, whatever the weights."""
     outs = []
+    network(x)  # lazy layers get their weights
     for factor in (1, -8, -8):
         for parameter in network.parameters():
             parameter.mul_(factor)

@@ -143,6 +143,15 @@ wrong("class_recalls", "changes its argument")(recalls("confusion[:] = confusion
 wrong("class_recalls", "precision")(recalls(D, S, R, "return recalls, np.nanmean(hits / confusion.sum(0))"))
 
 
+wrong("class_recalls", "has a recall of 0; NaN is for")(
+    recalls(D, S, "recalls = np.array([h / r if h else np.nan for h, r in zip(hits, rows)])", B)
+)
+wrong("class_recalls", "no hit has a recall of 0|keeps its place")(
+    recalls(
+        D, S, "recalls = np.array([h / r for h, r in zip(hits, rows) if h])", "return recalls, recalls.mean()"
+    )
+)
+
 # mcnemar_p --------------------------------------------------------------------------------------------------
 
 
@@ -258,6 +267,30 @@ wrong("mcnemar_p", "both are right or both wrong")(
 )
 wrong("mcnemar_p", "difference of the accuracies")(mcnemar(H, "return abs(ra.mean() - rb.mean())"))
 
+
+right("mcnemar_p")(
+    mcnemar(
+        "from fractions import Fraction",
+        H,
+        C,
+        M,
+        "return min(Fraction(1), sum(Fraction(2 * math.comb(m, i), 2 ** m) for i in range(k + 1)))",
+    )
+)
+ONE = "if a + b == 0: return 1.0"
+wrong("mcnemar_p", "range\\(k \\+ 1\\)|last term")(
+    mcnemar(H, C, ONE, M, "return min(1, 2 * sum(math.comb(m, i) for i in range(k)) / 2 ** m)")
+)
+wrong("mcnemar_p", "begins at 0|no head")(
+    mcnemar(H, C, ONE, M, "return min(1, 2 * sum(math.comb(m, i) for i in range(1, k + 1)) / 2 ** m)")
+)
+wrong("mcnemar_p", "doubled twice")(
+    mcnemar(H, C, ONE, M, "return min(1, 2 * sum(math.comb(m, i) for i in range(k + 1)) / 2 ** (m - 1))")
+)
+wrong("mcnemar_p", "all tosses come first")(
+    mcnemar(H, C, M, "return min(1, 2 * sum(math.comb(i, m) for i in range(k + 1)) / 2 ** m)")
+)
+wrong("mcnemar_p", "one minus|rest")(mcnemar(H, C, ONE, M, T, "return 1 - min(1, 2 * tail)"))
 
 # pareto_front -----------------------------------------------------------------------------------------------
 
@@ -410,6 +443,26 @@ wrong("pareto_front", "hull")(
 )
 
 
+wrong("pareto_front", "cheapest is missing")(
+    front(O, "out, best = [], accuracies[order[0]]", *LOOP[1:], "return out")
+)
+wrong("pareto_front", "dearest of the front is missing")(front(O, *LOOP, "return out[:-1]"))
+wrong("pareto_front", "lower accuracy counts")(
+    front(O, "out, best = [], 2", LOOP[1], "    if accuracies[i] < best:", *LOOP[3:], "return out")
+)
+wrong("pareto_front", "per cost are compared|best ratio")(
+    front(
+        "ratio = [a / c for a, c in zip(accuracies, costs)]",
+        O,
+        "out, best = [], -1",
+        "for i in order:",
+        "    if ratio[i] > best:",
+        "        out.append(i)",
+        "        best = ratio[i]",
+        "return out",
+    )
+)
+
 # without_leaks ----------------------------------------------------------------------------------------------
 
 
@@ -547,6 +600,19 @@ wrong("without_leaks", "wrong way round|True or False|number")(
 )
 
 
+wrong("without_leaks", "share a row")(
+    keep(
+        "known = {h[0].tobytes() for h in held_out} | {h[0, ::-1].tobytes() for h in held_out}",
+        "return np.array([t[0].tobytes() not in known for t in train])",
+    )
+)
+wrong("without_leaks", "rows and columns")(
+    keep(
+        "known = {h.tobytes() for h in held_out} | {h.T.tobytes() for h in held_out}",
+        "return np.array([t.tobytes() not in known for t in train])",
+    )
+)
+
 # Ensemble ---------------------------------------------------------------------------------------------------
 
 
@@ -643,6 +709,24 @@ wrong("Ensemble", "no attribute|self.name")(
 )
 wrong("Ensemble", "median")(ensemble(P, "return probs.median(0)[0].log()"))
 
+
+wrong("Ensemble", "after the average as well")(ensemble(P, "return F.log_softmax(probs.mean(0), dim=1)"))
+wrong("Ensemble", "votes of the networks")(
+    ensemble(
+        "votes = [F.one_hot(n(x).argmax(1), n(x).shape[1]).float() for n in self.networks]",
+        "return torch.stack(votes).mean(0).log()",
+    )
+)
+wrong("Ensemble", "output of the one before")(
+    ensemble("return self.networks(x)", start=("self.networks = nn.Sequential(*networks)",))
+)
+wrong("Ensemble", "requires_grad_")(
+    ensemble(
+        P,
+        "return probs.mean(0).log()",
+        start=("self.networks = nn.ModuleList(networks)", "self.networks.requires_grad_(False)"),
+    )
+)
 
 # Contender --------------------------------------------------------------------------------------------------
 
@@ -751,4 +835,25 @@ wrong("Contender", "super")(
 )
 wrong("Contender", "whole|argmax|int64|axes|classes")(
     contender(body(cbr(1, 16, 2), cbr(16, 64, 2), HEAD), "return self.body(x).argmax(1)")
+)
+right("Contender")(
+    contender(
+        ["self.a, self.b, self.c = nn.LazyConv2d(32, 3, 2, 1), nn.LazyConv2d(64, 3, 2, 1), nn.LazyLinear(7)"],
+        "return self.c(F.relu(self.b(F.relu(self.a(x)))).mean((2, 3)))",
+    )
+)
+right("Contender")(
+    contender(
+        [
+            "self.patch, self.head = nn.Conv2d(1, 32, 8, 8), nn.Linear(32, 7)",
+            "self.layer = nn.TransformerEncoderLayer(32, 4, 64, dropout=0.0, batch_first=True)",
+        ],
+        "return self.head(self.layer(self.patch(x).flatten(2).transpose(1, 2)).mean(1))",
+    )
+)
+wrong("Contender", "squeeze")(
+    contender(
+        body(cbr(1, 16, 2), cbr(16, 64, 2), "nn.AdaptiveAvgPool2d(1)", "nn.Conv2d(64, 7, 1)"),
+        "return self.body(x).squeeze()",
+    )
 )
