@@ -46,8 +46,7 @@ def everything(empty: Path) -> Path:
     for config in wanted.values():
         values = config.to_dict()
         if values["recipe"] != "smoke":
-            own = {key: values[key] for key in ("model_options", "augment", "class_weights", "bias_init")}
-            add(empty, values["model"], values["recipe"], seed=values["seed"], **own)
+            add(empty, values.pop("model"), values.pop("recipe"), **values)
     for entry in final_entries():
         for seed in range(3):
             with contextlib.suppress(Exception):  # it is in a grid, and there already
