@@ -799,7 +799,8 @@ def _stride_words(model: nn.Module) -> list[int]:
 def _other_strides(model: nn.Module) -> list[Any]:
     """Return the strides of what is no convolution: pooling."""
     others = [one for one in model.modules() if not isinstance(one, nn.Conv2d) and hasattr(one, "stride")]
-    return [one.stride if isinstance(one.stride, int) else one.stride[0] for one in others]
+    strides: list[Any] = [one.stride for one in others]
+    return [stride if isinstance(stride, int) else stride[0] for stride in strides]
 
 
 def _keep_case(make: Callable[[], nn.Module], words: str, size: int = 16) -> Case:
