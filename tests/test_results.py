@@ -153,8 +153,9 @@ def test_a_chapter_shows_records_as_they_land(path: Path, everything: Path, quic
         pytest.skip("shows no records")
     after = replay(path)
     assert results.PENDING not in after.lower()
+    named = [record for record in quick if record.stem in path.read_text(encoding="utf-8")]
     for record in (everything / "runs").glob("*.json"):
-        if record not in quick:
+        if record not in named:
             record.unlink()
     before = replay(path)
     assert results.PENDING in before.lower()
