@@ -201,8 +201,8 @@ class Session:
 
         Args:
             model: a name in `fercourse.models.MODELS`, or a network of your own, (B, 1, 48, 48) -> (B, 7).
-            name: the folder's name within `folder`; None: the network's name and the budget, or no folder
-                for a network of your own.
+            name: the folder's name within `folder`; None: network, recipe and every change of it, as in the
+                names of records, or no folder for a network of your own.
             changes: as for `config`, its recipe among them.
 
         Returns:
@@ -210,6 +210,7 @@ class Session:
         """
         import pandas as pd
 
+        from fercourse.records import record_name
         from fercourse.runs import train_run
         from fercourse.train import fit
 
@@ -230,7 +231,8 @@ class Session:
             network = build_model(config) if network is None else network
             result = fit(network, faces.train, faces.val, config, device=self.device, progress=shown_bar)
         else:
-            folder = self.folder / (name or f"{config.model}-{self.budget}-seed{config.seed}")
+            usual = record_name(config.to_dict(), faces.layout, self.device.type)
+            folder = self.folder / (name or usual)
             if (folder / "history.csv").exists():
                 print(f"{folder} holds this training, or a part of it: going on from there.")
             if network is None:

@@ -174,6 +174,13 @@ def test_a_training_says_how_long_it_takes_and_goes_on(quick: Session, capsys) -
     np.testing.assert_array_equal(first.to_numpy(), again.to_numpy())  # seconds too: nothing was trained anew
 
 
+def test_another_training_of_the_same_network_has_a_folder_of_its_own(quick: Session, capsys) -> None:
+    quick.train("basic_cnn", epochs=1)
+    quick.train("basic_cnn", epochs=1, recipe="paper2", model_options={"bn_momentum": 0.01})
+    assert "going on from there" not in capsys.readouterr().out
+    assert len(list(quick.folder.iterdir())) == 2
+
+
 def test_a_named_network_of_ones_own_goes_on_too(quick: Session, capsys) -> None:
     def own() -> nn.Module:
         torch.manual_seed(1)
