@@ -12,7 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.colors import TwoSlopeNorm
 
 from fercourse.data.faces import EMOTIONS
-from fercourse.plots.style import PALETTE, axes_of
+from fercourse.plots.style import LINES, PALETTE, axes_of
 
 
 def faces(
@@ -117,9 +117,9 @@ def histogram(
         label: what is counted, under the axis.
     """
     ax = axes_of(ax, 6.4, 3.0)
-    for (name, values), colour in zip(counts.items(), PALETTE, strict=False):
+    for (name, values), colour, line in zip(counts.items(), PALETTE, LINES, strict=False):
         share = np.asarray(values) / max(1, np.sum(values))
-        ax.stairs(share, edges, label=name, color=colour, linewidth=1.4)
+        ax.stairs(share, edges, label=name, color=colour, linestyle=line, linewidth=1.4)
     ax.set_xlabel(label)
     ax.set_ylabel("share")
     ax.set_ylim(bottom=0)

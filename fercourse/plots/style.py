@@ -14,6 +14,9 @@ from matplotlib.axes import Axes
 #: this order neighbours differ in lightness too, so that a grey print still reads.
 PALETTE = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#000000")
 
+#: Line styles beside the colours, so that nothing is told by colour alone.
+LINES = ("-", "--", "-.", ":") * 2
+
 _STYLE: dict[Any, Any] = {
     "figure.facecolor": "white",
     "savefig.facecolor": "white",

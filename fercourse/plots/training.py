@@ -10,7 +10,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator
 
-from fercourse.plots.style import PALETTE, axes_of
+from fercourse.plots.style import LINES, PALETTE, axes_of
 
 
 def history(
@@ -24,9 +24,7 @@ def history(
         best: the epoch whose weights were kept, marked by a vertical line.
     """
     ax = axes_of(ax, 6.4, 3.0)
-    for (name, values), colour, line in zip(
-        curves.items(), PALETTE, ("-", "--", "-.", ":") * 2, strict=False
-    ):
+    for (name, values), colour, line in zip(curves.items(), PALETTE, LINES, strict=False):
         ax.plot(np.arange(1, len(values) + 1), values, line, color=colour, label=name)
     if best is not None:
         ax.axvline(best, color="0.6", linewidth=1)
