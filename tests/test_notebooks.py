@@ -371,3 +371,12 @@ def test_the_verdict_that_the_book_shows_is_the_checkers() -> None:
     assert shown
     said = repr(ch01.count_twins.check(lambda a, b: sum(image in a for image in b)))
     assert " ".join(said.split()) == " ".join(shown[1].split())
+
+
+def test_every_network_of_both_papers_has_a_training_cell_of_its_own() -> None:
+    from fercourse.models import model_table
+
+    cells = [cell.source for path in NUMBERED for cell in notebooks.read_chapter(path).cells]
+    calls = [re.findall(r'session\.train\(\s*"(\w+)"', source) for source in cells]
+    alone = {names[0] for names in calls if len(names) == 1}
+    assert {row["name"] for row in model_table() if row["paper"]} <= alone
