@@ -202,23 +202,15 @@ def _passing() -> Path:
 
 
 def count_macs(network: nn.Module) -> int | None:
-    """Return the multiply-accumulates for one image, or None where torch's counter cannot say.
-
-    Half of what FlopCounterMode counts: convolutions, dense layers and matrix products, as layers or as
-    functions.
-    """
+    """Return the multiply-accumulates for one image, or None where torch's counter cannot say."""
     import copy
 
     import torch
-    from torch.nn.attention import SDPBackend, sdpa_kernel
-    from torch.utils.flop_counter import FlopCounterMode
+
+    from fercourse.evaluate.cost import measure_macs
 
     try:
-        counted = copy.deepcopy(network).cpu().float().eval()
-        # Fused attention is not counted; with gradients on, attention layers do not take that path either.
-        with FlopCounterMode(display=False) as counter, sdpa_kernel(SDPBackend.MATH), torch.enable_grad():
-            counted(torch.zeros(2, 1, 48, 48))
-        return round(counter.get_total_flops() / 4) or None
+        return measure_macs(copy.deepcopy(network).cpu().float().eval(), torch.zeros(2, 1, 48, 48)) or None
     except Exception:  # it has run already; that it cannot be copied or counted costs it nothing
         return None
 

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from fercourse.check.core import Exercise, Wrong, differs
 from fercourse.check.functions import RESULT, Case, Mistake, judge_function
-from fercourse.check.modules import Trial, Variant, build_answer, forward, judge_module
+from fercourse.check.modules import Trial, Variant, build_answer, forward, judge_module, variants
 
 # Two 3x3 convolutions ---------------------------------------------------------------------------------------
 
@@ -90,10 +90,6 @@ _BASIC_MISTAKES = {
 }
 
 
-def _variants(build: Callable[..., nn.Module], mistakes: dict[str, str]) -> list[Variant]:
-    return [Variant(partial(build, kind=kind), text) for kind, text in mistakes.items()]
-
-
 def _same_width(channels: int, kind: str = "right") -> nn.Module:
     return _Basic(channels, channels, kind=kind)
 
@@ -113,7 +109,7 @@ def _judge_residual_block(answer: Any) -> str:
         reference=_same_width,
         trials=[Trial((4,), (2, 4, 8, 8)), Trial((6,), (3, 6, 5, 7))],
         mistakes=[
-            *_variants(_same_width, _BASIC_MISTAKES),
+            *variants(_same_width, _BASIC_MISTAKES),
             Variant(_Projected, "The shortcut needs no convolution here: shapes agree, so add x itself."),
         ],
     )
@@ -171,7 +167,7 @@ def _judge_down_block(answer: Any) -> str:
             Trial((5, 5, 2), (2, 5, 7, 9)),
         ],
         mistakes=[
-            *_variants(_Basic, _DOWN_MISTAKES),
+            *variants(_Basic, _DOWN_MISTAKES),
             Variant(
                 _Always,
                 "Where stride is 1 and the channels agree, the shortcut should be the input itself, without a "
@@ -269,7 +265,7 @@ def _judge_bottleneck_block(answer: Any) -> str:
             Trial((16, 4, 2), (2, 16, 6, 6)),
             Trial((4, 4, 1), (2, 4, 6, 6)),
         ],
-        mistakes=_variants(_Bottleneck, _BOTTLENECK_MISTAKES),
+        mistakes=variants(_Bottleneck, _BOTTLENECK_MISTAKES),
     )
     return "Four times the channels for about the cost of the basic block: what makes ResNet50 affordable."
 
@@ -328,7 +324,7 @@ def _judge_pre_act_block(answer: Any) -> str:
         "PreActBlock",
         reference=_PreAct,
         trials=[Trial((4,), (2, 4, 8, 8)), Trial((6,), (3, 6, 5, 7))],
-        mistakes=_variants(_PreAct, _PREACT_MISTAKES),
+        mistakes=variants(_PreAct, _PREACT_MISTAKES),
     )
     return "Nothing stands on the shortcut now: from the first block to the last, it only adds."
 

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from fercourse.check.core import Exercise, Wrong, as_array, differs, run
 from fercourse.check.functions import RESULT, TRACE, Case, Mistake, judge_function, of
-from fercourse.check.modules import Trial, Variant, build_answer, judge_module, randomise
+from fercourse.check.modules import Trial, build_answer, judge_module, randomise, variants
 from fercourse.layers import ConvNormAct, InvertedResidual, SqueezeExcite, pooled_head
 from fercourse.models.resnet import BasicBlock
 
@@ -153,10 +153,6 @@ _GATE_MISTAKES = {
 }
 
 
-def _variants(build: Callable[..., nn.Module], mistakes: dict[str, str]) -> list[Variant]:
-    return [Variant(partial(build, kind=kind), text) for kind, text in mistakes.items()]
-
-
 _NO_BIAS = "The dense layers have no biases; leave them in, as nn.Linear has them by itself."
 
 
@@ -187,7 +183,7 @@ def _judge(answer: Any, name: str, **options: Any) -> None:
 
 
 def _judge_channel_gate(answer: Any) -> str:
-    name, mistakes = "ChannelGate", _variants(_ChannelGate, _GATE_MISTAKES)
+    name, mistakes = "ChannelGate", variants(_ChannelGate, _GATE_MISTAKES)
     trials = [Trial((40, 4), (3, 40, 5, 6)), Trial((7, 2), (2, 7, 4, 4))]
     try:
         _judge(answer, name, reference=_ChannelGate, trials=trials, mistakes=mistakes)
@@ -545,7 +541,7 @@ def _judge_se_bottleneck(answer: Any) -> str:
                 Trial((16, 4, 2, 16), (2, 16, 6, 6)),
                 Trial((4, 4, 1, 8), (2, 4, 6, 6)),
             ],
-            mistakes=_variants(_SEBottleneck, _BOTTLENECK_MISTAKES),
+            mistakes=variants(_SEBottleneck, _BOTTLENECK_MISTAKES),
         )
     except Wrong as wrong:
         if "must match the size" in str(wrong):
@@ -693,7 +689,7 @@ def _judge_concurrent_gate(answer: Any) -> str:
             "ConcurrentGate",
             reference=_ConcurrentGate,
             trials=[Trial((8, 2), (3, 8, 5, 6)), Trial((12, 4), (2, 12, 7, 4)), Trial((6, 3), (2, 6, 3, 3))],
-            mistakes=_variants(_ConcurrentGate, _CONCURRENT_MISTAKES),
+            mistakes=variants(_ConcurrentGate, _CONCURRENT_MISTAKES),
         )
     except Wrong as wrong:
         first, _, rest = str(wrong).partition("\n")

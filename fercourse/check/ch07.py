@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from fercourse.check.core import Exercise, Wrong, as_array, differs, run, students_line, want_function
 from fercourse.check.functions import RESULT, Case, Mistake, judge_function, of
-from fercourse.check.modules import Trial, Variant, build_answer, judge_module
+from fercourse.check.modules import Trial, Variant, build_answer, judge_module, variants
 
 # separable_macs ---------------------------------------------------------------------------------------------
 
@@ -300,10 +300,6 @@ _SEPARABLE_MISTAKES = {
 }
 
 
-def _variants(build: Callable[..., nn.Module], mistakes: dict[str, str]) -> list[Variant]:
-    return [Variant(partial(build, kind=kind), text) for kind, text in mistakes.items()]
-
-
 def _judge_depthwise_separable(answer: Any) -> str:
     judge_module(
         answer,
@@ -315,7 +311,7 @@ def _judge_depthwise_separable(answer: Any) -> str:
             Trial((8, 8, 1), (2, 8, 5, 7)),
             Trial((8, 4, 2), (2, 8, 7, 9)),
         ],
-        mistakes=_variants(_Separable, _SEPARABLE_MISTAKES),
+        mistakes=variants(_Separable, _SEPARABLE_MISTAKES),
     )
     return "A stem, thirteen of these and a head: that is MobileNetV1."
 
@@ -721,7 +717,7 @@ def _judge_mobile_block(answer: Any) -> str:
         "MobileBlock",
         reference=_Mobile,
         trials=trials,
-        mistakes=_variants(_Mobile, _MOBILE_MISTAKES),
+        mistakes=variants(_Mobile, _MOBILE_MISTAKES),
     )
     return "Put squeeze and excitation before the last 1x1, and it is a row of V3's table."
 

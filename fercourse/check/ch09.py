@@ -18,6 +18,7 @@ from fercourse.check.functions import RESULT, Case, Mistake, judge_function, of
 from fercourse.check.guesses import guess
 from fercourse.check.modules import Trial, build_answer, forward
 from fercourse.check.operations import tell_shape
+from fercourse.leaderboard import count_macs
 
 # class_recalls ----------------------------------------------------------------------------------------------
 
@@ -1013,7 +1014,7 @@ def _judge_contender(answer: Any) -> str:
             f"{name} has {parameters:,} parameters; at most {MOST_PARAMETERS:,} compete here. A dense layer after "
             "flatten is often the largest part: average over the places instead; and the widest convolutions follow."
         )
-    macs = _count(network)
+    macs = count_macs(network)
     if macs is not None and macs > MOST_MACS:
         raise Wrong(
             f"{name} takes {macs / 1e6:,.0f} million multiply-accumulates an image; at most {MOST_MACS / 1e6:.0f} "
@@ -1025,16 +1026,6 @@ def _judge_contender(answer: Any) -> str:
             raise Wrong(f"{name}, {check.name}: {check.sentence.rstrip('.')}.")
     cost = "" if macs is None else f" and {macs / 1e6:,.1f} million multiply-accumulates"
     return f"{parameters:,} parameters{cost}: it may compete. Enter it, with leaderboard.enter."
-
-
-def _count(network: nn.Module) -> int | None:
-    from fercourse.check.probes.forward import Setting
-    from fercourse.check.probes.graph import count_macs
-
-    try:
-        return count_macs(Setting(network, 1, (48, 48), 7, torch.device("cpu")))
-    except (Exception, SystemExit):  # torch's counter does not know every operation
-        return None
 
 
 def _judge_logits(out: Tensor) -> None:

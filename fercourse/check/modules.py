@@ -11,6 +11,7 @@ import itertools
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
@@ -30,6 +31,11 @@ class Variant:
 
     build: Callable[..., nn.Module]
     message: str
+
+
+def variants(build: Callable[..., nn.Module], mistakes: dict[str, str]) -> list[Variant]:
+    """Return a variant for each mistake of a builder that takes its ``kind``."""
+    return [Variant(partial(build, kind=kind), text) for kind, text in mistakes.items()]
 
 
 @dataclass(frozen=True)

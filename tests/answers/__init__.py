@@ -36,3 +36,25 @@ class Answers:
             return answer
 
         return enter
+
+
+def written_function(space: dict[str, Any], head: str, *lines: str) -> Any:
+    """Return the function of a head, such as 'double(x)', and the lines of its body, as somebody types it."""
+    names = dict(space)
+    exec("\n    ".join((f"def {head}:", *lines)), names)
+    return names[head.partition("(")[0]]
+
+
+def written_module(space: dict[str, Any], name: str, arguments: str, start: Any, forward: Any) -> Any:
+    """Return the class of the lines of its __init__ and its forward, as somebody types it."""
+    names = dict(space)
+    lines = [
+        f"class {name}(nn.Module):",
+        f"    def __init__({', '.join(filter(None, ('self', arguments.lstrip(', '))))}):",
+        "        super().__init__()",
+        *(f"        {line}" for line in start),
+        "    def forward(self, x):",
+        *(f"        {line}" for line in forward),
+    ]
+    exec("\n".join(lines), names)
+    return names[name]

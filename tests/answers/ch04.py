@@ -12,7 +12,9 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from answers import Answers
+from functools import partial
+
+from answers import Answers, written_function, written_module
 from fercourse.layers import ConvNormAct
 
 ANSWERS = Answers()
@@ -20,25 +22,9 @@ right, wrong = ANSWERS.is_right, ANSWERS.is_wrong
 _SPACE = {"nn": nn, "F": F, "torch": torch, "math": math, "np": np, "copy": copy, "ConvNormAct": ConvNormAct, "accumulate": accumulate}  # fmt: skip
 
 
-def function(head, *lines):
-    """Return the function of these lines, as somebody types it."""
-    space = dict(_SPACE)
-    exec("\n    ".join((f"def {head}:", *lines)), space)
-    return space[head.partition("(")[0]]
+function = partial(written_function, _SPACE)
 
-
-def module(name, arguments, start, forward):
-    """Return the class of these lines."""
-    space = dict(_SPACE)
-    lines = [
-        f"class {name}(nn.Module):",
-        f"    def __init__(self, {arguments}):",
-        "        super().__init__()",
-    ]
-    lines += ["        " + line for line in start] + ["    def forward(self, x):"]
-    exec("\n".join(lines + ["        " + line for line in forward]), space)
-    return space[name]
-
+module = partial(written_module, _SPACE)
 
 # receptive_fields -------------------------------------------------------------------------------------------
 

@@ -11,27 +11,18 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from answers import Answers
+from functools import partial
+
+from answers import Answers, written_function, written_module
 
 ANSWERS = Answers()
 right, wrong = ANSWERS.is_right, ANSWERS.is_wrong
 
 
-def _function(head, *lines):
-    """Return the function of these lines, as somebody types it."""
-    space = {"np": np, "math": math, "torch": torch, "F": F, "nn": nn, "nan": math.nan}
-    exec(f"def {head}:\n    " + "\n    ".join(lines), space)
-    return space[head.partition("(")[0]]
+SPACE = {"np": np, "math": math, "torch": torch, "F": F, "nn": nn, "nan": math.nan, "copy": copy}  # fmt: skip
+_function = partial(written_function, SPACE)
 
-
-def _module(name, arguments, start, forward):
-    """Return the class of these lines, as somebody types it."""
-    space = {"nn": nn, "F": F, "torch": torch, "math": math, "copy": copy, "np": np}
-    lines = [f"class {name}(nn.Module):", f"    def __init__(self{arguments}):", "        super().__init__()"]
-    lines += ["        " + line for line in start] + ["    def forward(self, x):"]
-    exec("\n".join(lines + ["        " + line for line in forward]), space)
-    return space[name]
-
+_module = partial(written_module, SPACE)
 
 # class_recalls ----------------------------------------------------------------------------------------------
 

@@ -15,23 +15,12 @@ from torch import nn
 from fercourse.check.probes.forward import Setting, _same
 from fercourse.check.probes.source import raised_at
 from fercourse.errors import one_line
+from fercourse.evaluate.cost import measure_macs
 
 
 def count_macs(setting: Setting) -> int:
-    """Return the multiply-accumulates for one image in convolutions, dense layers and matrix products.
-
-    Half of what torch's FlopCounterMode counts. It sees functions too, where `fercourse.models.count_macs`,
-    for the course's own networks, looks at layers; on those both agree.
-    """
-    from torch.nn.attention import SDPBackend, sdpa_kernel
-    from torch.utils.flop_counter import FlopCounterMode
-
-    setting.model.eval()
-    images = setting.images(2)
-    # Fused attention is not counted. With gradients on, attention layers do not take their fused path either.
-    with FlopCounterMode(display=False) as counter, sdpa_kernel(SDPBackend.MATH), torch.enable_grad():
-        setting.model(images)
-    return round(counter.get_total_flops() / 2 / len(images))
+    """Return the multiply-accumulates for one image; see `fercourse.evaluate.cost.measure_macs`."""
+    return measure_macs(setting.model.eval(), setting.images(2))
 
 
 def try_export(setting: Setting) -> tuple[bool, str]:
