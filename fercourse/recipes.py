@@ -17,6 +17,7 @@ OPTIMIZERS = ("adam", "adamw", "sgd")
 _GREATEST = sys.float_info.max
 SCHEDULES = ("plateau", "one_cycle", "cosine", "constant")
 TRACKS = ("paper", "strong", "extra")
+PRETRAINED = ("none", "imagenet")
 
 
 def _fail(name: str, value: object, expected: str) -> None:
@@ -52,6 +53,7 @@ class TrainConfig:
         label_smoothing: mass moved from the label to all classes.
         class_weights: weigh each class's loss by its inverse training frequency.
         bias_init: start the last layer's bias at the log class prior of the training set.
+        pretrained: 'none', or 'imagenet' to start from torchvision's weights (see `fercourse.transfer`).
         train_fraction: share of the training images used, drawn class by class by ``seed``.
         max_steps: stop every epoch after so many steps; None for all. For smoke runs.
         precision: auto, fp32, bf16 or fp16 (see `fercourse.device.pick_precision`).
@@ -77,6 +79,7 @@ class TrainConfig:
     class_weights: bool = False
     bias_init: bool = False
     augment: Augmentation = field(default_factory=Augmentation)
+    pretrained: str = "none"
     train_fraction: float = 1.0
     max_steps: int | None = None
     precision: str = "auto"
@@ -98,7 +101,8 @@ class TrainConfig:
         _check_options(self.model, self.model_options)
         if not isinstance(self.augment, Augmentation):
             _fail("augment", self.augment, "an Augmentation")
-        for name, known in (("optimizer", OPTIMIZERS), ("schedule", SCHEDULES), ("track", TRACKS)):
+        choices = {"optimizer": OPTIMIZERS, "schedule": SCHEDULES, "track": TRACKS, "pretrained": PRETRAINED}
+        for name, known in choices.items():
             value = getattr(self, name)
             if value not in known:
                 raise FercourseError(
@@ -106,6 +110,8 @@ class TrainConfig:
                 )
         if self.precision not in ("auto", "fp32", "bf16", "fp16"):
             _fail("precision", self.precision, "auto, fp32, bf16 or fp16")
+        if self.pretrained != "none" and self.track != "extra":
+            _fail("track", self.track, "'extra', for a training that starts from weights of other images")
         for name in ("class_weights", "bias_init"):
             if not isinstance(getattr(self, name), bool):
                 _fail(name, getattr(self, name), "true or false")
@@ -192,8 +198,9 @@ RECIPES: dict[str, dict[str, Any]] = {
     # other ranges. Adam at 1e-3 and batches of 32 are Keras's defaults, which fit its Keras-style pipeline;
     # Keras's generators draw every transform for every image, but flip half of them, and fill with the
     # nearest pixel. Rotation, shear and zoom of 10 degrees, 10 degrees and 20 % are the ranges most FER
-    # tutorials in that style use. The schedule is constant: none is mentioned. Batch norm keeps PyTorch's
-    # momentum; Keras's slower 0.99 is model_options bn_momentum=0.01, a row of its own.
+    # tutorials in that style use. The schedule is constant: none is mentioned. Batch norm has PyTorch's
+    # momentum in the basic CNN and Keras's slower one (0.99 there, 0.01 here) in ResNet50V2; each with the
+    # other's is a row of its own.
     "paper2": {
         "epochs": 50,
         "batch_size": 32,

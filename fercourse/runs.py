@@ -134,6 +134,7 @@ def _train_run(
 ) -> tuple[nn.Module, Fit]:
     from fercourse.device import describe_device
     from fercourse.train import fit
+    from fercourse.transfer import start_from
 
     asked = {
         "config": config.to_dict(),
@@ -160,7 +161,7 @@ def _train_run(
         where = {"device": describe_device(place), "device_kind": place.type}
         run = {**asked, "environment": {**environment(), **where}}
         write_text(path, json.dumps(run, indent=1) + "\n")
-    model = build_model(config)
+    model = start_from(build_model(config), config)
     result = fit(
         model,
         faces.train,
@@ -287,13 +288,8 @@ def evaluate_run(
             raise FercourseError(
                 f"The {split} split of {faces.source} is empty or unlabelled: nothing to measure."
             )
-        logits = predict(
-            model,
-            faces[split].images,
-            device=place,
-            flip_average=flip_average,
-            progress=progress,
-        )
+        images = faces[split].images
+        logits = predict(model, images, device=place, flip_average=flip_average, progress=progress)
         results[split] = {
             **metrics(labels, logits=logits, twins=repeated[split] if split != "train" else None),
             "logits": logits,

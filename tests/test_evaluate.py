@@ -19,10 +19,12 @@ from fercourse.evaluate import (
     BINS,
     bootstrap_interval,
     compare,
+    compare_seeds,
     mcnemar,
     metrics,
     paired_bootstrap,
     predict,
+    prediction_interval,
     time_inference,
 )
 
@@ -314,6 +316,79 @@ def test_p_values_of_equal_networks_are_even():
         small["bootstrap"] += paired_bootstrap(labels, a, b, repeats=200, seed=trial)["p"] < 0.05
     assert small["mcnemar"] / 200 < 0.1
     assert 0.01 < small["bootstrap"] / 200 < 0.11
+
+
+def test_a_prediction_interval_worked_out_by_hand():
+    """Mean 70, s = 1, t(0.975, 4) = 2.776, sqrt(1 + 1 / 5) = 1.0954."""
+    values = 70 + np.array([-1, -1, 0, 1, 1]) * np.sqrt(4 / 4)
+    assert prediction_interval(values) == pytest.approx((70 - 3.0414, 70 + 3.0414), abs=1e-3)
+    low, high = prediction_interval(values, level=0.5)
+    assert 70 - low == pytest.approx(high - 70) == pytest.approx(0.7407 * 1.0954, abs=1e-3)
+
+
+def test_a_prediction_interval_holds_one_further_seed_as_often_as_it_says():
+    random = np.random.default_rng(0)
+    held = 0
+    for _ in range(1000):
+        *values, further = random.normal(70, 0.4, size=6)
+        low, high = prediction_interval(values)
+        held += low <= further <= high
+    assert 930 <= held <= 970
+
+
+@pytest.mark.parametrize("values", [[], [0.7], [0.7, float("nan")]])
+def test_one_seed_predicts_no_other(values):
+    with pytest.raises(FercourseError, match="expected two finite values or more"):
+        prediction_interval(values)
+
+
+def test_networks_with_several_seeds_worked_out_by_hand():
+    """Two seeds each; a is right on 2 and 3 of 10 images, b on 6 and 5: the seeds' part is 0.005 / 2 each."""
+    labels = np.zeros(10, int)
+    a = np.stack([np.arange(10) >= 2, np.arange(10) >= 3]).astype(int)
+    b = np.stack([np.arange(10) >= 6, np.arange(10) >= 5]).astype(int)
+    found = compare_seeds(labels, a, b)
+    gain = np.array([0, 0, 0.5, 1, 1, 0.5, 0, 0, 0, 0])
+    seeds, images = 0.005 / 2, gain.var(ddof=1) / 10
+    freedom = (2 * seeds + images) ** 2 / (2 * seeds**2 / 1 + images**2 / 9)
+    from scipy.stats import t
+
+    assert found["difference"] == pytest.approx(0.3)
+    assert found["high"] - 0.3 == pytest.approx(t.ppf(0.975, freedom) * np.sqrt(2 * seeds + images))
+    turned = compare_seeds(labels, b, a)
+    assert (turned["low"], turned["p"]) == (pytest.approx(-found["high"]), pytest.approx(found["p"]))
+
+
+def test_equal_networks_are_seldom_told_apart():
+    """Images of their own difficulty, seeds of their own luck, no difference: at most about one in twenty."""
+    random, found = np.random.default_rng(0), 0
+    for _ in range(300):
+        ease = random.beta(2, 1, size=600)
+        a, b = (
+            (random.random((3, 600)) >= ease + random.normal(0, 0.01, size=(3, 1))).astype(int)
+            for _ in range(2)
+        )
+        found += compare_seeds(np.zeros(600, int), a, b)["p"] < 0.05
+    assert found <= 18
+
+
+def test_a_difference_beyond_seeds_and_images_is_found():
+    random = np.random.default_rng(0)
+    ease = random.beta(2, 1, size=3589)
+    a, b = ((random.random((5, 3589)) >= ease + more).astype(int) for more in (0, 0.03))
+    found = compare_seeds(np.zeros(3589, int), a, b)
+    assert 0 < found["low"] < 0.03 < found["high"]
+
+
+def test_seeds_that_agree_in_everything_differ_in_nothing(labels):
+    same = np.stack([labels, labels])
+    assert compare_seeds(labels, same, same)["p"] == 1
+
+
+@pytest.mark.parametrize("preds", [np.zeros(400, int), np.zeros((1, 400), int), np.zeros((2, 5), int)])
+def test_predictions_of_several_seeds_are_needed(labels, preds):
+    with pytest.raises(FercourseError):
+        compare_seeds(labels, np.stack([labels, labels]), preds)
 
 
 def test_compare_gathers_the_tests(labels):

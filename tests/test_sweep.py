@@ -75,8 +75,30 @@ def test_table1_shares_its_best_row_with_table2():
 def test_scarce_labels_share_their_whole_rows_with_table1():
     configs = grid("scarce")
     assert configs[:2] == grid("table1")[:2]
-    assert [config.train_fraction for config in configs] == [1.0, 1.0, 0.1, 0.1, 0.3, 0.3]
-    assert [config.augment.crop for config in configs] == [0.5, 0.0] * 3
+    assert [config.train_fraction for config in configs] == [1.0] * 3 + [0.1] * 3 + [0.3] * 3
+    assert [config.augment.crop for config in configs] == [0.5, 0.0, 0.5] * 3
+    assert [config.pretrained for config in configs] == ["none", "none", "imagenet"] * 3
+
+
+def test_paper_2s_pair_is_trained_with_either_batch_norm():
+    """Keras keeps 0.99 of its running statistics at every batch, PyTorch 0.9."""
+    from torch import nn
+
+    from fercourse.runs import build_model
+
+    momenta = {}
+    for config in grid("paper2"):
+        norms = [m for m in build_model(config).modules() if isinstance(m, nn.BatchNorm2d)]
+        momenta.setdefault(config.model, []).append({norm.momentum for norm in norms})
+    assert momenta == {"basic_cnn": [{0.1}, {0.01}], "resnet50v2": [{0.01}, {0.1}]}
+
+
+@pytest.mark.parametrize("name", ["table2", "paper2", "controls", "readings"])
+def test_rows_that_are_reported_on_test_are_listed_beforehand(name):
+    from fercourse.records import final_entries, is_final
+
+    entries = final_entries()
+    assert all(is_final(config.to_dict(), entries) for config in grid(name))
 
 
 @pytest.mark.parametrize(

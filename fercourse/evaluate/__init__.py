@@ -9,15 +9,26 @@ from __future__ import annotations
 
 from fercourse.evaluate.inference import predict, time_inference
 from fercourse.evaluate.metrics import BINS, metrics
-from fercourse.evaluate.significance import bootstrap_interval, compare, mcnemar, paired_bootstrap
+from fercourse.evaluate.significance import (
+    FEWEST_SEEDS,
+    bootstrap_interval,
+    compare,
+    compare_seeds,
+    mcnemar,
+    paired_bootstrap,
+    prediction_interval,
+)
 
 __all__ = [
     "BINS",
+    "FEWEST_SEEDS",
     "bootstrap_interval",
     "compare",
+    "compare_seeds",
     "mcnemar",
     "metrics",
     "paired_bootstrap",
     "predict",
+    "prediction_interval",
     "time_inference",
 ]

@@ -2,13 +2,40 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
 from fercourse.errors import FercourseError, nearest
 from fercourse.evaluate.metrics import NUM_CLASSES, checked_classes
+
+#: Seeds below which nothing is claimed of a network: the spread of two is hardly known.
+FEWEST_SEEDS = 3
+
+
+def prediction_interval(values: np.ndarray | Sequence[float], *, level: float = 0.95) -> tuple[float, float]:
+    """Return the interval (low, high) in which the value of one further seed is expected.
+
+    From Student's t with n - 1 degrees of freedom: mean +- t * s * sqrt(1 + 1 / n), for seeds whose values
+    are normally distributed (Hahn & Meeker 1991, section 4.7). It is wider than the interval of the mean: a
+    paper that trained once reports one value, not a mean.
+
+    Args:
+        values: one value a seed, two or more.
+
+    Raises:
+        FercourseError: fewer than two values, a value that is not finite, a level outside (0, 1).
+    """
+    from scipy.stats import t
+
+    sample = np.asarray(values, dtype=np.float64).reshape(-1)
+    if len(sample) < 2 or not np.isfinite(sample).all():
+        raise FercourseError(
+            f"The values of {len(sample)} seeds are {sample.tolist()}; expected two finite values or more."
+        )
+    reach = t.ppf(_tails(level)[1], len(sample) - 1) * sample.std(ddof=1) * np.sqrt(1 + 1 / len(sample))
+    return float(sample.mean() - reach), float(sample.mean() + reach)
 
 
 def bootstrap_interval(
@@ -108,6 +135,61 @@ def paired_bootstrap(
         "level": level,
         "repeats": repeats,
         "seed": seed,
+    }
+
+
+def compare_seeds(
+    labels: np.ndarray, preds_a: np.ndarray, preds_b: np.ndarray, *, level: float = 0.95
+) -> dict[str, Any]:
+    """Return how far the accuracies of two networks differ, each trained with several seeds, and how surely.
+
+    Two things could have come out otherwise: the seeds, each network's own, and the test images, the same for
+    both. The variance of the difference is the sum of the two parts: of each network's mean over its seeds,
+    and of the mean over the images of what b gets right more often than a. Student's t, with the degrees of
+    freedom of Welch and Satterthwaite, allows for the spread of few seeds being hardly known. What varies
+    from image to image with the seed is counted in both parts: the interval is rather too wide than too
+    narrow (as with Owen's 2007 bootstrap of rows and columns).
+
+    Args:
+        labels: (N,).
+        preds_a, preds_b: predicted classes, (seeds, N), two seeds or more; their numbers may differ.
+        level: probability that the interval is to have.
+
+    Returns:
+        ``difference``, the mean accuracy of b minus that of a, as a share; ``low`` and ``high``, its
+        interval; ``p``, two-sided; ``seeds_a``, ``seeds_b``; ``level``.
+
+    Raises:
+        FercourseError: as `metrics`; predictions that are not (seeds, N); fewer than two seeds.
+    """
+    from scipy.stats import t
+
+    hits = []
+    for name, preds in (("preds_a", preds_a), ("preds_b", preds_b)):
+        rows = np.asarray(preds)
+        if rows.ndim != 2 or len(rows) < 2:
+            raise FercourseError(
+                f"{name} has shape {rows.shape}; expected (seeds, {len(labels)}) with two seeds or more."
+            )
+        pairs = [checked_classes(labels=labels, **{name: row}) for row in rows]
+        hits.append(np.stack([truth == guess for truth, guess in pairs]).astype(np.float64))
+    gain = hits[1].mean(0) - hits[0].mean(0)  # of each image
+    parts = [(gain.var(ddof=1) / len(gain), len(gain) - 1)]
+    parts += [(rows.mean(1).var(ddof=1) / len(rows), len(rows) - 1) for rows in hits]
+    variance = sum(part for part, _ in parts)
+    difference, reach, p = float(gain.mean()), 0.0, 1.0
+    if variance > 0:
+        freedom = variance**2 / sum(part**2 / n for part, n in parts)
+        reach = float(t.ppf(_tails(level)[1], freedom) * np.sqrt(variance))
+        p = float(2 * t.sf(abs(difference) / np.sqrt(variance), freedom))
+    return {
+        "difference": difference,
+        "low": difference - reach,
+        "high": difference + reach,
+        "p": p,
+        "seeds_a": len(hits[0]),
+        "seeds_b": len(hits[1]),
+        "level": level,
     }
 
 
