@@ -237,7 +237,7 @@ print("post gives nothing:", torch.allclose(out, torch.zeros_like(out)))
 # %% [markdown]
 # In `post` the gates stand on the way from the first block to the last, which chapter 5 left free: in SE-ResNet34, sixteen
 # gates in a row multiply. Hu et al. found on ImageNet that `post` lost much of the gain, and the three others were about equally good. The
-# course takes `standard`, and has `post` among its ablations: both readings are to be trained.
+# course takes `standard`, and has `post` in the grid `readings`: both readings of all three networks are to be trained.
 #
 # Can the paper's own numbers tell us which it was? They hold a count of parameters:
 

@@ -661,9 +661,8 @@ seed, histories = 0, {}
 # %% tags=["nbval-ignore-output"]
 for row, switched in augments.items():
     print(row)
-    name = f"table1-{row.replace(' ', '-')}-{session.budget}-seed{seed}"
     network, histories[row] = session.train(
-        "resnet18", augment=switched, seed=seed, name=name
+        "resnet18", augment=switched, seed=seed
     )
 
 # %%

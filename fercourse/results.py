@@ -7,15 +7,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from fercourse.bench.times import read_times
 from fercourse.evaluate.significance import bootstrap_interval, mcnemar
 from fercourse.grids import GRIDS
 from fercourse.papers import TABLE1, TABLE2
 from fercourse.recipes import TrainConfig, make_config
-from fercourse.records import Record, experiment, final_entries, load_records
+from fercourse.records import RECORDS, Record, experiment, final_entries, load_records, results_folder
 
 PENDING = "pending"
 
@@ -167,6 +169,11 @@ def pareto_front(costs: Sequence[float], accuracies: Sequence[float]) -> list[in
         if last is None or equal or accuracies[place] > accuracies[last]:
             front.append(place)
     return front
+
+
+def inference_times() -> list[dict[str, Any]]:
+    """Return what ``times`` of the results folder holds, a dictionary a machine (`fercourse.bench.times`)."""
+    return [read_times(path) for path in sorted((results_folder() / "times").glob(RECORDS))]
 
 
 def table1() -> pd.DataFrame:

@@ -1,4 +1,4 @@
-"""`fercourse bench`."""
+"""`fercourse bench` and `fercourse times`: how fast it is here."""
 
 from __future__ import annotations
 
@@ -64,5 +64,42 @@ def bench(
         print_json(record)
     else:
         typer.echo(report(record))
+        if out is not None:
+            typer.echo(f"Record written: {out}")
+
+
+@app.command()
+def times(
+    models: Annotated[
+        str | None, typer.Option(help="Networks to time, with commas between. Default: all.")
+    ] = None,
+    rounds: Annotated[int, typer.Option(help="How often each is timed, in turn with the others.")] = 3,
+    out: Annotated[Path | None, typer.Option(help="Write the record, as JSON, into this file.")] = None,
+    device: Device = None,
+    quiet: Quiet = False,
+    as_json: Json = False,
+) -> None:
+    """Time every network over as many images as FER-2013's test split has, 64 at a time and one by one.
+
+    The networks take turns, so that their ratios hold on a machine whose speed changes.
+    """
+    from fercourse.bench.times import measure_times, report_times, summarised, write_times
+
+    def say(line: str) -> None:
+        if not quiet:
+            typer.echo(line, err=True)
+
+    names = models.split(",") if models is not None else None
+    try:
+        record = measure_times(names, device=device, rounds=rounds, progress=not quiet, say=say)
+    except KeyboardInterrupt as error:
+        typer.echo("Stopped. Nothing was written.", err=True)
+        raise typer.Exit(130) from error
+    if out is not None:
+        write_times(record, out)
+    if as_json:
+        print_json(record)
+    else:
+        typer.echo(report_times(summarised(record)["rows"]))
         if out is not None:
             typer.echo(f"Record written: {out}")
