@@ -67,7 +67,7 @@ def measure_times(
     networks = {}
     for name in names:
         network = create_model(name)
-        network.to(memory_format=pick_precision(network, place, "fp32").memory_format)  # type: ignore[call-overload]
+        network.to(memory_format=pick_precision(network, place, "fp32").memory_format)
         networks[name] = network
 
     def milliseconds(name: str, batch_size: int, batches: int) -> float:
