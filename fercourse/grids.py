@@ -165,6 +165,15 @@ def _smoke() -> list[Row]:
     ]
 
 
+def _all() -> list[Row]:
+    """Every training that a table or a claim of the book waits for."""
+    return [row for name in ALL for row in GRIDS[name]()]
+
+
+#: What 'all' consists of, in its order, and which of it keeps to one seed: what the papers leave open.
+ALL = ("table2", "table1", "paper2", "controls", "readings", "ablations", "scarce")
+ONE_SEED = ("ablations", "scarce")
+
 #: The grids by name.
 GRIDS: dict[str, Callable[[], list[Row]]] = {
     "table2": _table2,
@@ -174,6 +183,7 @@ GRIDS: dict[str, Callable[[], list[Row]]] = {
     "readings": _readings,
     "ablations": _ablations,
     "scarce": _scarce,
+    "all": _all,
     "smoke": _smoke,
 }
 
@@ -185,7 +195,7 @@ def grid(name: str, seeds: int = 1, changes: Mapping[str, Any] | None = None) ->
 
     Args:
         name: a key of `GRIDS`.
-        seeds: trainings of each row, with seeds 0, 1, ...
+        seeds: trainings of each row, with seeds 0, 1, ...; in 'all', the grids of `ONE_SEED` keep to seed 0.
         changes: changed in every row, as in `make_config`; for trials.
 
     Raises:
@@ -198,8 +208,10 @@ def grid(name: str, seeds: int = 1, changes: Mapping[str, Any] | None = None) ->
     if isinstance(seeds, bool) or not isinstance(seeds, int) or seeds < 1:
         raise FercourseError(f"seeds is {seeds!r}; expected a whole number from 1 up.")
     configs = []
+    parts = ALL if name == "all" else (name,)
     for seed in range(seeds):
-        for row in GRIDS[name]():
+        asked = [part for part in parts if seed == 0 or name != "all" or part not in ONE_SEED]
+        for row in (row for part in asked for row in GRIDS[part]()):
             own, common = dict(row.changes or {}), dict(changes or {})
             for key in ("augment", "model_options"):
                 if key in own and isinstance(common.get(key), Mapping):

@@ -49,8 +49,24 @@ def test_every_grid_has_a_record_name_for_each_cell(name):
     configs = grid(name, seeds=3)
     names = [record_name(config.to_dict(), "csv", "cuda") for config in configs]
     assert len(set(names)) == len(names)
-    rows = len(names) // 3
-    assert [config.seed for config in configs] == [0] * rows + [1] * rows + [2] * rows
+    seeds = [config.seed for config in configs]
+    assert seeds == sorted(seeds)
+    if name != "all":
+        assert seeds.count(0) == seeds.count(1) == seeds.count(2)
+
+
+def test_all_is_every_grid_the_papers_comparison_first_and_what_they_leave_open_once():
+    configs = grid("all", seeds=2)
+    assert configs[:13] == grid("table2")
+    first, second = ([c for c in configs if c.seed == seed] for seed in (0, 1))
+    for name in set(GRIDS) - {"all", "smoke"}:
+        assert all(config in first for config in grid(name))
+    several = [
+        c for name in ("table2", "table1", "paper2", "controls", "readings") for c in grid(name, seeds=2)
+    ]
+    assert {c.to_dict().__repr__() for c in second} == {
+        c.to_dict().__repr__() for c in several if c.seed == 1
+    }
 
 
 def test_the_command_names_every_grid():

@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 @app.command()
 def reproduce(
     grid: Annotated[
-        str, typer.Argument(help="table1, table2, paper2, controls, readings, scarce, ablations or smoke.")
+        str,
+        typer.Argument(help="all, or table1, table2, paper2, controls, readings, scarce, ablations, smoke."),
     ],
     data: Data = None,
     seeds: Annotated[int, typer.Option(help="Trainings of every row, with seeds 0, 1, ...")] = 1,
