@@ -64,3 +64,37 @@ COUNTS = {
     "training images, table": 28_709,
     "test images, table": 7_178,
 }
+
+#: Paper 1: how it writes the names of its networks.
+NAMES = {
+    "vgg11": "VGG11",
+    "vgg13": "VGG13",
+    "vgg16": "VGG16",
+    "vgg19": "VGG19",
+    "resnet18": "ResNet18",
+    "resnet34": "ResNet34",
+    "resnet50": "ResNet50",
+    "se_resnet18": "SE-ResNet18",
+    "se_resnet34": "SE-ResNet34",
+    "se_resnet50": "SE-ResNet50",
+    "mobilenet_v2": "MobileNetV2",
+    "mobilenet_v3_large": "MobileNetV3-Large",
+    "mobilenet_v3_small": "MobileNetV3-Small",
+}
+
+#: Paper 1: differences that its text states, as shares; 'about' 3 and 'around' 6 points are printed in whole ones.
+GAINS = {"flip": 0.03, "crop": 0.06, "se_resnet34": 0.0134, "se_resnet50": 0.0047}
+
+#: Paper 1: its counts. Its text has 3564 where a held-out split has another number of images.
+COUNTS1 = {
+    "held-out images, text": 3564,
+    "test images, Table 2": 3589,
+    "image size, text": "48x4",
+    "classes": 7,
+}
+
+#: Paper 2: 'about 3500 images', in its text.
+ABOUT = {"images, text": 3500}
+
+#: The machine on which a paper took its times, by paper; None where it does not name one.
+MACHINES: dict[int, str | None] = {1: None, 2: None}

@@ -110,15 +110,16 @@ class Group:
         return f"{values.mean():.1%}{spread} ({len(values)} seed{'s' * (len(values) > 1)})"
 
 
-def groups(grid: str) -> list[Group]:
+def groups(grid: str, records: Iterable[Record] | None = None) -> list[Group]:
     """Return a grid's rows with their records, in the grid's order: full-length trainings on FER-2013 only.
 
     Args:
         grid: a name in `fercourse.grids.GRIDS`.
+        records: those to choose from, for one who has loaded them; None loads them all.
     """
     records = [
         record
-        for record in load_records()
+        for record in (load_records() if records is None else records)
         if not record.data["shortened"] and not record.data["data"]["layout"].startswith("synthetic")
     ]
     made = []
