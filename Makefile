@@ -8,7 +8,7 @@ JOBS ?= auto
 PARALLEL := -n $(JOBS) --dist loadfile
 export PYTHON
 
-.PHONY: book test test-all test-colab test-faults lint lab notebooks pictures address lock environment clean help
+.PHONY: book test test-all test-colab test-faults lint lab notebooks results pictures address lock environment clean help
 
 book: environment
 	$(BIN)/jupyter-book build . -W -n --keep-going --quiet
@@ -44,6 +44,12 @@ lab: environment
 notebooks: environment
 	$(BIN)/python tools/notebooks.py
 
+# After new records: every claim judged, and the chapters that show these records made anew.
+results: environment
+	$(BIN)/fercourse ledger
+	@chapters=$$($(BIN)/fercourse ledger --chapters) && \
+	if [ -n "$$chapters" ]; then $(BIN)/python tools/notebooks.py $$chapters && $(BIN)/fercourse ledger --made >/dev/null; fi
+
 pictures: environment
 	$(BIN)/python tools/pictures.py
 
@@ -69,6 +75,7 @@ help:
 	@echo "make test-faults   a grid killed 50 times, 10,000 broken files, all exports"
 	@echo "make lab        open JupyterLab on the notebooks"
 	@echo "make notebooks  make notebooks/ anew from chapters/"
+	@echo "make results    judge every claim anew, and make the chapters that show new records"
 	@echo "make pictures   draw the pictures of the book's pages anew"
 	@echo "make address    copy the repository's address from _config.yml to where it stands"
 	@echo "make lock       write requirements.txt anew with the newest versions"

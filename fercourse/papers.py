@@ -82,7 +82,7 @@ NAMES = {
     "mobilenet_v3_small": "MobileNetV3-Small",
 }
 
-#: Paper 1: differences that its text states, as shares; 'about' 3 and 'around' 6 points are printed in whole ones.
+#: Paper 1: differences that its text states, as shares; 'about 3%' and 'around 6%' are whole points.
 GAINS = {"flip": 0.03, "crop": 0.06, "se_resnet34": 0.0134, "se_resnet50": 0.0047}
 
 #: Paper 1: its counts. Its text has 3564 where a held-out split has another number of images.

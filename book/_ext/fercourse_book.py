@@ -1,7 +1,7 @@
 """What the book needs and neither Jupyter Book 1 nor its theme does; each part says what it mends.
 
 ``fercourse_book`` settles the address, ``fercourse_mathjax`` brings the formulas' typesetter along, and
-``fercourse_pages`` corrects the pages themselves.
+``fercourse_pages`` corrects the pages themselves; ``fercourse_ledger`` shows what became of the papers' claims.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Any
 from urllib.parse import urlsplit
 
+import fercourse_ledger
 import fercourse_mathjax
 import fercourse_pages
 from sphinx.application import Sphinx
@@ -28,5 +29,6 @@ def setup(app: Sphinx) -> dict[str, Any]:
     # Before sphinxext-opengraph and sphinx-notfound-page read what is set here (default priority: 500).
     app.connect("config-inited", place_book, priority=100)
     fercourse_mathjax.setup(app)
+    fercourse_ledger.setup(app)
     fercourse_pages.setup(app)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -117,7 +117,7 @@ def read_claims(folder: str | os.PathLike[str] | None = None) -> list[Claim]:
 
 
 def _expanded(entry: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Return one entry for each combination of what ``for`` lists, with {name} and {name:printed} filled in."""
+    """Return an entry for each combination of what ``for`` lists, {name} and {name:printed} filled in."""
     rest = {key: value for key, value in entry.items() if key != "for"}
     names = entry.get("for") or {}
     made = []
@@ -154,8 +154,8 @@ def _claim(entry: Mapping[str, Any], path: Path) -> Claim:
     for key in _NEEDED:
         if key not in entry:
             raise FercourseError(f"{name} has no {key}; every claim needs {', '.join(_NEEDED)}.")
-    if not re.fullmatch(r"[a-z0-9-]+", str(entry["id"])):
-        raise FercourseError(f"{name}: an id has small letters, digits and hyphens, for an address.")
+    if not re.fullmatch(r"[a-z0-9_-]+", str(entry["id"])):
+        raise FercourseError(f"{name}: an id has small letters, digits, - and _, for an address.")
     if entry["paper"] not in (1, 2):
         raise FercourseError(f"{name} is of paper {shown(entry['paper'])}; expected 1 or 2.")
     if entry["words"] not in WORDS:

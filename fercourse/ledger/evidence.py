@@ -14,7 +14,7 @@ import numpy as np
 
 from fercourse.errors import FercourseError, shown
 from fercourse.papers import TABLE1, TABLE2
-from fercourse.records import Record, load_records, results_folder
+from fercourse.records import RECORDS, Record, load_records, results_folder
 
 
 @dataclass(frozen=True)
@@ -81,10 +81,10 @@ class Evidence:
 
     @functools.cached_property
     def times(self) -> list[dict[str, Any]]:
-        """What `fercourse times` recorded, a device each; as `fercourse.results.inference_times`."""
-        from fercourse import results
+        """What `fercourse times` recorded, a machine each."""
+        from fercourse.bench.times import read_times
 
-        return list(results.inference_times())
+        return [read_times(path) for path in sorted((self.folder / "times").glob(RECORDS))]
 
     @functools.cache  # noqa: B019 - an Evidence lives as long as one ledger is made
     def parameters(self, model: str, options: tuple[tuple[str, Any], ...] = ()) -> int:

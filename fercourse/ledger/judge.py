@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,8 @@ from fercourse.ledger.claims import Claim, read_claims
 from fercourse.ledger.evidence import Evidence, Finding
 from fercourse.ledger.measures import KINDS, MEASURES, as_printed
 from fercourse.ledger.rules import NOT_DECIDABLE, PENDING
+
+_PARTS = ("chapters_to_make", "records", "claims")
 
 
 @dataclass(frozen=True)
@@ -57,8 +59,8 @@ class Judged:
 def judge(claim: Claim, evidence: Evidence) -> Judged:
     """Measure one claim.
 
-    A sentence that can be read in several ways is judged in each; a further reading that has no verdict yet
-    waits, and one that comes to another verdict makes the claim undecidable: it hangs on what the paper leaves
+    A sentence that can be read in several ways is judged in each. A further reading that has no verdict yet
+    waits; one that comes to another verdict makes the claim undecidable: it hangs on what the paper leaves
     open.
 
     Raises:
@@ -72,41 +74,45 @@ def judge(claim: Claim, evidence: Evidence) -> Judged:
         raise FercourseError(f"The claim {claim.id} cannot be judged: {error}") from error
     for number, other in enumerate(others, start=2):
         if other.verdict not in (first.verdict, PENDING) and first.verdict != PENDING:
-            told = f"Read as we settled it: {first.verdict}. {first.reason} Reading {number}: {other.verdict}."
-            first = Finding(
-                **{**vars(first), "verdict": NOT_DECIDABLE, "reason": f"{told} {other.reason}"}
+            told = (
+                f"Read as we settled it: {first.verdict}. {first.reason} Reading {number}: {other.verdict}."
             )
+            first = replace(first, verdict=NOT_DECIDABLE, reason=f"{told} {other.reason}")
             break
     return Judged(claim, first)
 
 
-def judge_all(
-    evidence: Evidence | None = None, claims: Iterable[Claim] | None = None
-) -> list[Judged]:
+def judge_all(evidence: Evidence | None = None, claims: Iterable[Claim] | None = None) -> list[Judged]:
     """Return every claim of `results/claims.yml` with its verdict, in its order."""
     evidence = evidence or Evidence()
     return [judge(claim, evidence) for claim in (read_claims(evidence.folder) if claims is None else claims)]
 
 
-def ledger_text(judged: Sequence[Judged], evidence: Evidence) -> str:
-    """Return `results/ledger.json`: the records it rests on and the claims, a line each."""
+def ledger_text(judged: Sequence[Judged], evidence: Evidence, to_make: Sequence[str] = ()) -> str:
+    """Return `results/ledger.json`: the records it rests on and the claims, a line each.
+
+    Args:
+        to_make: chapters whose notebooks do not show all of these records yet.
+    """
     records = ",\n".join(f"  {json.dumps(record.name)}" for record in evidence.records)
     claims = ",\n".join(f"  {json.dumps(one.to_dict(), ensure_ascii=False)}" for one in judged)
-    return f'{{\n "records": [\n{records}\n ],\n "claims": [\n{claims}\n ]\n}}\n'
+    chapters = json.dumps(list(to_make))
+    parts = [f'"chapters_to_make": {chapters}', f'"records": [\n{records}\n ]', f'"claims": [\n{claims}\n ]']
+    return "{\n " + ",\n ".join(parts) + "\n}\n"
 
 
 def read_ledger(path: str | os.PathLike[str]) -> dict[str, Any]:
-    """Return a ledger that was written before; without records and claims where there is none yet.
+    """Return a ledger that was written before; one without any entry where there is none yet.
 
     Raises:
         FercourseError: it cannot be read.
     """
     path = Path(path)
-    if not path.exists():
-        return {"records": [], "claims": []}
+    if not path.is_file():
+        return {key: [] for key in _PARTS}
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
-        return {"records": list(found["records"]), "claims": list(found["claims"])}
+        return {key: list(found[key]) for key in _PARTS}
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise FercourseError(
             f"{path} is no ledger ({one_line(error)}): delete it, `fercourse ledger` makes it anew."

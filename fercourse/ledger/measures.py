@@ -7,7 +7,6 @@ from typing import Any
 
 from fercourse.ledger import numbers, rankings
 from fercourse.ledger.evidence import Finding
-from fercourse.papers import NAMES
 
 #: Name -> a function of the evidence, the claimed value, and the keywords that a claim gives under ``with``.
 MEASURES: dict[str, Callable[..., Finding]] = {
@@ -60,4 +59,4 @@ def as_printed(measure: str, value: Any) -> str:
         return f"about {value:g}"
     if measure in ("accuracy", "same", "higher"):
         return f"{value:.2%}"
-    return f"{value:,}" if isinstance(value, int) else NAMES.get(value, str(value))
+    return f"{value:,}" if isinstance(value, int) else str(value)

@@ -25,7 +25,7 @@ from fercourse.ledger.rules import (
     possible_share,
     printed_range,
 )
-from fercourse.papers import MACHINES, TABLE2
+from fercourse.papers import MACHINES, NAMES, TABLE2
 
 #: What decides about a number of which several trainings tell.
 PREDICTION = "95% prediction interval for one further seed"
@@ -85,20 +85,20 @@ def mean_and_spread(values: np.ndarray) -> str:
 def accuracy(
     evidence: Evidence, claimed: float, *, row: RowName, split: str, grid: str = "table2"
 ) -> Finding:
-    """Judge a printed accuracy: it must be a share of the split's images, and one that a further seed may have."""
+    """Judge a printed accuracy: a share of the split's images, and one that a further seed may have."""
     from fercourse.evaluate.significance import prediction_interval
 
     group = evidence.group(grid, row)
     records, n = held(group, split), evidence.images(split)
     values = np.array([accuracy_of(record, split) for record in records])
     shown = mean_and_spread(values) if len(values) else ""
-    about = {"ours": shown, "seeds": len(values), "records": names(records)}
+    about: dict[str, Any] = {"ours": shown, "seeds": len(values), "records": names(records)}
     if not possible_share(claimed, n):
         near = sorted({round(k / n, 6) for k in (int(claimed * n), int(claimed * n) + 1)})
         return Finding(
             BY_DATA,
-            f"No whole number of the split's {n:,} images gives {claimed:.2%}, rounded or cut; the shares next "
-            f"to it are {near[0]:.3%} and {near[1]:.3%}.",
+            f"No whole number of the split's {n:,} images gives {claimed:.2%}, rounded or cut; the shares "
+            f"next to it are {near[0]:.3%} and {near[1]:.3%}.",
             test="possible shares",
             **about,
         )
@@ -140,7 +140,7 @@ def gain(
     pairs = [(record, others[record.seed]) for record in held(groups[0], split) if record.seed in others]
     differences = np.array([accuracy_of(a, split) - accuracy_of(b, split) for a, b in pairs])
     spread = f" ± {100 * differences.std(ddof=1):.2f}" if len(pairs) > 1 else ""
-    about = {
+    about: dict[str, Any] = {
         "ours": points(differences.mean()) + spread if len(pairs) else "",
         "seeds": len(pairs),
         "records": names([a for a, _ in pairs], [b for _, b in pairs]),
@@ -169,6 +169,8 @@ def parameters(
     low, high = printed_range(claimed / 1e6)
     count = evidence.parameters(model)
     fits = low <= count / 1e6 < high
+    rounded = f"{count / 1e6:.1f}" == f"{claimed / 1e6:.1f}"
+    way = "rounded or cut" if not fits else "rounded" if rounded else "cut after the first decimal"
     others = []
     for options in () if fits else variants:
         other = evidence.parameters(model, tuple(sorted(options.items())))
@@ -179,8 +181,9 @@ def parameters(
         REPRODUCED if fits else NOT_REPRODUCED,
         " ".join(
             [
-                f"As published, with one channel and seven classes, the network has {count / 1e6:.3f} million, "
-                f"{'printed as' if fits else 'which is not printed as'} {claimed / 1e6:.1f}, rounded or cut.",
+                f"As published, with one channel and seven classes, the network has {count / 1e6:.3f} "
+                "million, "
+                f"{'printed as' if fits else 'which is not printed as'} {claimed / 1e6:.1f}, {way}.",
                 *others,
             ]
         ),
@@ -198,10 +201,11 @@ def time(evidence: Evidence, claimed: float, *, model: str, reference: str = "re
         if {model, reference} <= rows.keys():
             found[times["device_name"]] = rows
     shown = "; ".join(
-        f"{rows[model]['ms']:,.0f} ms on {device}, {rows[model]['ms'] / rows[reference]['ms']:.2f} of {reference}'s"
+        f"{rows[model]['ms']:,.0f} ms on {device}, {rows[model]['ms'] / rows[reference]['ms']:.2f} of "
+        f"{NAMES[reference]}'s"
         for device, rows in found.items()
     )
-    own = f"The paper's is {ratio:.2f} of {reference}'s."
+    own = f"The paper's is {ratio:.2f} of {NAMES[reference]}'s."
     machine = MACHINES[1]
     if machine is None:
         return Finding(
@@ -211,7 +215,9 @@ def time(evidence: Evidence, claimed: float, *, model: str, reference: str = "re
             ours=shown,
         )
     if machine not in found:
-        return Finding(PENDING, f"No times from {machine}, the paper's machine, are recorded. {own}", ours=shown)
+        return Finding(
+            PENDING, f"No times from {machine}, the paper's machine, are recorded. {own}", ours=shown
+        )
     row = found[machine][model]
     fits = row["ms_low"] <= claimed <= row["ms_high"]
     return Finding(
@@ -259,8 +265,8 @@ def count(
     if wrong:
         return Finding(
             BY_ITSELF,
-            f"Of the {len(cells)} accuracies in its Table 2 on these splits, {len(wrong)} are no share of {said} "
-            f"images, rounded or cut; the first is {wrong[0][2]:.2%}.",
+            f"Of the {len(cells)} accuracies in its Table 2 on these splits, {len(wrong)} are no share of "
+            f"{said} images, rounded or cut; the first is {wrong[0][2]:.2%}.",
             ours=ours,
             test="possible shares",
         )
@@ -278,7 +284,9 @@ def count(
 
 
 def _said(name: str, number: Any) -> str:
-    return f"{number:,} {QUANTITIES[name][0]}" if isinstance(number, int) else f"{number} {QUANTITIES[name][0]}"
+    return (
+        f"{number:,} {QUANTITIES[name][0]}" if isinstance(number, int) else f"{number} {QUANTITIES[name][0]}"
+    )
 
 
 def same(evidence: Evidence, claimed: float, *, as_: str) -> Finding:
@@ -298,10 +306,8 @@ def fewest_images(evidence: Evidence, claimed: None, *, emotion: str, split: str
     least = min(counts, key=lambda name: counts[name])
     return Finding(
         REPRODUCED if least == emotion else BY_DATA,
-        f"Of {evidence.images(split):,} images, {counts[emotion]:,} are labelled {emotion}; the fewest are of "
-        f"{least}, {counts[least]:,}.",
+        f"Of {evidence.images(split):,} images, {counts[emotion]:,} are labelled {emotion}; the fewest are "
+        f"of {least}, {counts[least]:,}.",
         ours=f"{counts[emotion]:,} images",
         test="counted",
     )
-
-

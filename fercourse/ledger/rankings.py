@@ -6,6 +6,7 @@ Each asks the paper's own tables first, then our records, as in `fercourse.ledge
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -24,7 +25,7 @@ from fercourse.ledger.rules import (
 )
 from fercourse.papers import EARLY, NAMES, TABLE2
 
-PAIRED = "bootstrap over test images and seeds"
+PAIRED = "95% interval over images and seeds"
 
 
 def _printed(row: RowName) -> str:
@@ -51,8 +52,8 @@ def higher(
     printed = [[evidence.printed(grid, row, split) for row in pair] for pair in pairs]
     for (a, b), (first, second) in zip(pairs, printed, strict=True):
         if first is not None and second is not None and first <= second:
-            against = sum(None not in p and p[0] <= p[1] for p in printed)  # type: ignore[operator]
-            rest = f", and so in {against} of the {len(pairs)} pairs" if len(pairs) > 1 else ""
+            below = sum(None not in p and p[0] <= p[1] for p in printed)  # type: ignore[operator]
+            rest = f", and so in {below} of the {len(pairs)} pairs" if len(pairs) > 1 else ""
             return Finding(
                 BY_ITSELF,
                 f"Its own table has {_printed(a)} at {first:.2%} and {_printed(b)} at {second:.2%}{rest}.",
@@ -87,7 +88,9 @@ def higher(
         return Finding(PENDING, short.reason + done, **about)
     assert weakest is not None
     if weakest["low"] > 0:
-        return Finding(REPRODUCED, f"The whole interval lies on the claimed side: {_between(weakest)}.", **about)
+        return Finding(
+            REPRODUCED, f"The whole interval lies on the claimed side: {_between(weakest)}.", **about
+        )
     open_ = sum(c["low"] <= 0 for c in compared)
     many = f" in {open_} of {len(pairs)} pairs" if len(pairs) > 1 else ""
     return Finding(NOT_DECIDABLE, f"The interval contains zero{many}: {_between(weakest)}.", **about)
@@ -110,8 +113,8 @@ def cheapest(evidence: Evidence, claimed: None, *, model: str, quantity: str) ->
         found = sorted(ours, key=lambda name: ours[name])
         return Finding(
             REPRODUCED if found[0] == model else NOT_REPRODUCED,
-            f"Counted in our networks, {NAMES[found[0]]} has the fewest, {ours[found[0]] / 1e6:.2f} million, and "
-            f"{NAMES[found[1]]} follows with {ours[found[1]] / 1e6:.2f}.",
+            f"Counted in our networks, {NAMES[found[0]]} has the fewest, {ours[found[0]] / 1e6:.2f} million, "
+            f"and {NAMES[found[1]]} follows with {ours[found[1]] / 1e6:.2f}.",
             ours=f"{ours[model] / 1e6:.3f} million",
             test="counted",
         )
@@ -129,7 +132,8 @@ def _fastest(evidence: Evidence, model: str) -> Finding:
             seen[times["device_name"]] = rows
     if not seen:
         return Finding(
-            PENDING, f"No times of ours are recorded. In the paper's own it leads by {lead:.0%}, untold how timed."
+            PENDING,
+            f"No times of ours are recorded. In the paper's own it leads by {lead:.0%}, untold how timed.",
         )
     words, surely = [], []
     for device, rows in seen.items():
@@ -146,7 +150,9 @@ def _fastest(evidence: Evidence, model: str) -> Finding:
     told = {REPRODUCED: "It is the fastest", NOT_REPRODUCED: "Another is faster"}.get(
         verdict, "Machines differ, or the ranges of the timings overlap"
     )
-    return Finding(verdict, f"{told}: {'; '.join(words)}.", ours="; ".join(words), test="range of our timings")
+    return Finding(
+        verdict, f"{told}: {'; '.join(words)}.", ours="; ".join(words), test="range of our timings"
+    )
 
 
 def control(
@@ -172,7 +178,7 @@ def control(
     groups = [evidence.group("", row) for row in (*with_, *without)]
     records = names(*(held(group, split) for group in groups))
     if short := waiting(groups, split):
-        return Finding(PENDING, short.reason, records=records, seeds=short.seeds)
+        return replace(short, records=records)
     kept, gone = (evidence.compare(deep, shallow, split) for shallow, deep in (groups[:2], groups[2:]))
     ours = f"{points(kept['difference'])} with, {points(gone['difference'])} without"
     about: dict[str, Any] = {
@@ -209,7 +215,7 @@ def hardest(
     grid: str = "paper2",
     split: str = "test",
 ) -> Finding:
-    """Judge whether a class has the lowest recall: its recall minus the lowest of the others, seed by seed."""
+    """Judge whether a class has the lowest recall: it minus the lowest of the others, seed by seed."""
     from fercourse.evaluate.significance import prediction_interval
 
     group = evidence.group(grid, row)
@@ -233,9 +239,16 @@ def hardest(
 
 
 def because(
-    evidence: Evidence, claimed: None, *, emotion: str, grid: str, row: RowName, needs: str, split: str = "test"
+    evidence: Evidence,
+    claimed: None,
+    *,
+    emotion: str,
+    grid: str,
+    row: RowName,
+    needs: str,
+    split: str = "test",
 ) -> Finding:
-    """Judge a cause of a class's low recall: where the cause is taken away, in a grid, is it still the lowest?
+    """Judge a cause of a class's low recall: where that is taken away, in a grid, is it still the lowest?
 
     Args:
         grid: the control; while there is no such grid, nothing can decide.
@@ -247,52 +260,49 @@ def because(
         )
     found = hardest(evidence, None, emotion=emotion, row=row, grid=grid, split=split)
     turned = {REPRODUCED: NOT_REPRODUCED, NOT_REPRODUCED: REPRODUCED}.get(found.verdict, found.verdict)
-    return Finding(**{**vars(found), "verdict": turned, "reason": f"With {needs}: {found.reason}"})
+    return replace(found, verdict=turned, reason=f"With {needs}: {found.reason}")
 
 
 def early(
     evidence: Evidence,
     claimed: float | None,
     *,
-    models: Sequence[str],
+    rows: Sequence[RowName],
     epochs: int,
-    options: Mapping[str, Any] | None = None,
     grid: str = "paper2",
 ) -> Finding:
     """Judge 'about x in the initial stage': is there an epoch at which each network may be at its number?
 
     Args:
-        models: networks that must be there at one and the same epoch.
+        rows: networks that must be there at one and the same epoch; the numbers are `fercourse.papers.EARLY`.
         epochs: how many count as the initial stage.
-        options: of the networks, for another reading.
     """
     from fercourse.evaluate.significance import prediction_interval
 
-    groups = {model: evidence.group(grid, {"model": model, **options} if options else model) for model in models}
-    records = names(*(group.records for group in groups.values()))
-    if short := waiting(list(groups.values()), "val"):
-        return Finding(PENDING, short.reason, records=records, seeds=short.seeds)
-    wanted = {model: claimed if len(groups) == 1 and claimed is not None else EARLY[model] for model in groups}
-    told, holds = {}, []
+    groups = [evidence.group(grid, row) for row in rows]
+    records = names(*(held(group, "val") for group in groups))
+    if short := waiting(groups, "val"):
+        return replace(short, records=records)
+    wanted = [EARLY[group.model] if claimed is None else claimed for group in groups]
+    told, holds = [], []
     for epoch in range(1, epochs + 1):
-        fits = []
-        for model, group in groups.items():
-            values = np.array([record.history["val_accuracy"][epoch - 1] for record in group.records])
-            low, high = prediction_interval(values)
-            told[epoch] = ", ".join(filter(None, [told.get(epoch), f"{values.mean():.1%}"]))
-            below, above = printed_range(wanted[model])
-            fits.append(overlap((low, high), (below, np.nextafter(above, 0))))
+        fits, means = [], []
+        for group, value in zip(groups, wanted, strict=True):
+            values = np.array([record.history["val_accuracy"][epoch - 1] for record in held(group, "val")])
+            below, above = printed_range(value)
+            fits.append(overlap(prediction_interval(values), (below, float(np.nextafter(above, 0)))))
+            means.append(f"{values.mean():.1%}")
+        told.append(f"epoch {epoch}: {' and '.join(means)}")
         if all(fits):
-            holds.append(epoch)
-    means = "; ".join(f"epoch {epoch}: {text}" for epoch, text in told.items())
-    which = f"in epoch {', '.join(map(str, holds))}" if holds else f"in none of the first {epochs} epochs"
-    numbers = " and ".join(f"{value:g}" for value in wanted.values())
+            holds.append(str(epoch))
+    which = f"in epoch {', '.join(holds)}" if holds else f"in none of the first {epochs} epochs"
+    numbers = " and ".join(f"{value:g}" for value in wanted)
     return Finding(
         REPRODUCED if holds else NOT_REPRODUCED,
-        f"A further training may be at what is printed as {numbers} {which}.",
-        ours=means,
+        f"A further training of ours may be at what is printed as {numbers} {which}.",
+        ours="; ".join(told),
         test=PREDICTION,
-        seeds=min(len(group.records) for group in groups.values()),
+        seeds=min(len(held(group, "val")) for group in groups),
         records=records,
     )
 
@@ -306,25 +316,24 @@ def more_volatile(
     evidence: Evidence,
     claimed: None,
     *,
-    model: str,
-    than: str,
-    options: Mapping[str, Any] | None = None,
+    row: RowName,
+    than: RowName,
     grid: str = "paper2",
 ) -> Finding:
-    """Judge whether a network's val accuracy jumps more from epoch to epoch: Welch's t interval over seeds."""
+    """Judge whether a network's val accuracy jumps more from epoch to epoch: Welch's t over seeds."""
     from scipy.stats import ttest_ind
 
-    groups = [evidence.group(grid, {"model": name, **options} if options else name) for name in (model, than)]
-    records = names(*(group.records for group in groups))
+    groups = [evidence.group(grid, name) for name in (row, than)]
+    records = names(*(held(group, "val") for group in groups))
     if short := waiting(groups, "val"):
-        return Finding(PENDING, short.reason, records=records, seeds=short.seeds)
-    one, other = ([jumpiness(record) for record in group.records] for group in groups)
+        return replace(short, records=records)
+    one, other = ([jumpiness(record) for record in held(group, "val")] for group in groups)
     low, high = map(float, ttest_ind(one, other, equal_var=False).confidence_interval(0.95))
     verdict = REPRODUCED if low > 0 else NOT_REPRODUCED if high < 0 else NOT_DECIDABLE
     return Finding(
         verdict,
-        f"The jumps of its val accuracy differ by {points(low)} to {points(high)} (standard deviation of the change "
-        "from epoch to epoch).",
+        f"The jumps of its val accuracy differ by {points(low)} to {points(high)} (standard deviation of the "
+        "change from epoch to epoch).",
         ours=f"{100 * np.mean(one):.2f} against {100 * np.mean(other):.2f} points",
         test="Welch's t interval over seeds",
         seeds=min(len(one), len(other)),
@@ -332,5 +341,3 @@ def more_volatile(
         high=high,
         records=records,
     )
-
-
