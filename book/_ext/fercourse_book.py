@@ -1,7 +1,7 @@
 """What the book needs and neither Jupyter Book 1 nor its theme does; each part says what it mends.
 
 ``fercourse_book`` settles the address, ``fercourse_mathjax`` brings the formulas' typesetter along, and
-``fercourse_pages`` corrects the pages themselves; ``fercourse_ledger`` shows what became of the papers' claims.
+``fercourse_pages`` corrects the pages themselves. ``fercourse_ledger`` shows what became of every claim.
 """
 
 from __future__ import annotations

@@ -5,6 +5,7 @@ Three things for pages: the directive ``ledger-summary`` (how many claims have w
 
     {ledger}`verdict resnets-above-vggs`   the verdict, linked to the claim's row; so ours, claimed, reason
     {ledger}`count pending`                how many claims have a verdict; `count all`
+    {ledger}`tally table2-*-params reproduced`   how many claims of such names have a verdict: '11 of 13'
     {ledger}`printed table2.vgg11.test`    a number as the paper prints it
     {ledger}`error table2.vgg11.test`      the standard error of an accuracy on the test images
     {ledger}`errors A B`                   how many standard errors two accuracies differ by, as if unrelated
@@ -17,6 +18,7 @@ import hashlib
 import html
 import math
 from collections import Counter
+from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
@@ -127,7 +129,7 @@ class Table(SphinxDirective):
         body = "".join(self.row(one, columns) for one in claims)
         text = (
             f"{form(claims)}"
-            '<table class="ledger" role="table" id="ledger-table"><caption>All claims of both papers</caption>'
+            '<table class="ledger" role="table" id="ledger-table"><caption>The claims of both papers</caption>'
             f'<thead role="rowgroup"><tr role="row">{head}</tr></thead>'
             f'<tbody role="rowgroup">{body}</tbody></table>'
         )
@@ -228,6 +230,12 @@ class LedgerRole(SphinxRole):
             if about != "all" and about not in VERDICTS:
                 raise ValueError(f"{about!r} is no verdict")
             return nodes.Text(str(sum(about in ("all", one.verdict) for one in claims)))
+        if what == "tally":
+            pattern, _, verdict = about.partition(" ")
+            if verdict not in VERDICTS:
+                raise ValueError(f"{verdict!r} is no verdict")
+            some = [one for one in claims if fnmatch(one.claim.id, pattern)]
+            return nodes.Text(f"{sum(one.verdict == verdict for one in some)} of {len(some)}")
         if what == "printed":
             value = look_up(about)
             return nodes.Text(f"{value:.2%}" if isinstance(value, float) else f"{value:,}")
