@@ -38,7 +38,8 @@ LABELS = Record(example(with_test=True)).labels("test")
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A results folder without records."""
-    shutil.copytree(ROOT / "results", tmp_path / "results", ignore=shutil.ignore_patterns("runs", "times", "ledger.json"))
+    left_out = shutil.ignore_patterns("runs", "times", "ledger.json")
+    shutil.copytree(ROOT / "results", tmp_path / "results", ignore=left_out)
     monkeypatch.setenv("FERCOURSE_RESULTS", str(tmp_path / "results"))
     return tmp_path / "results"
 
@@ -386,7 +387,7 @@ GOOD = {
         ({"id": "No Good"}, "small letters"),
     ],
 )
-def test_a_wrong_claim_is_one_clear_sentence(folder: Path, change: dict[str, said: str) -> None:
+def test_a_wrong_claim_is_one_clear_sentence(folder: Path, change: dict[str, Any], said: str) -> None:
     shutil.copytree(ROOT / "chapters", folder.parent / "chapters")
     (folder / "claims.yml").write_text(yaml.safe_dump([GOOD]))
     assert [claim.value for claim in read_claims(folder)] == [papers.TABLE2["vgg11"].test]

@@ -129,7 +129,7 @@ class Table(SphinxDirective):
         body = "".join(self.row(one, columns) for one in claims)
         text = (
             f"{form(claims)}"
-            '<table class="ledger" role="table" id="ledger-table"><caption>The claims of both papers</caption>'
+            '<table class="ledger" role="table" id="ledger-table"><caption>Claims of both papers</caption>'
             f'<thead role="rowgroup"><tr role="row">{head}</tr></thead>'
             f'<tbody role="rowgroup">{body}</tbody></table>'
         )
