@@ -35,7 +35,7 @@ SIGNS = {
     "not reproduced": "✘",
     "contradicted by the paper itself": "≠",
     "contradicted by the data": "≠",
-    "not comparable": "∦",
+    "not comparable": "–",
     "not decidable": "?",
     "pending": "…",
 }
