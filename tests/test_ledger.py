@@ -21,6 +21,7 @@ from fercourse import papers
 from fercourse.bench import times
 from fercourse.cli import app
 from fercourse.errors import FercourseError
+from fercourse.evaluate.significance import welch_interval
 from fercourse.grids import GRIDS, Row
 from fercourse.ledger import VERDICTS, Evidence, judge, judge_all, read_claims, read_ledger
 from fercourse.ledger.claims import Claim
@@ -498,3 +499,16 @@ def test_chapters_that_show_a_record_by_grid_or_by_name() -> None:
 
 def test_results_folder_is_the_checkout_s() -> None:
     assert results_folder() == ROOT / "results"
+
+
+@pytest.mark.parametrize("sizes", [(2, 2), (3, 5), (5, 3)])
+def test_welch_s_interval_is_scipy_s(sizes: tuple[int, int]) -> None:
+    from scipy.stats import ttest_ind
+
+    random = np.random.default_rng(sum(sizes))
+    one, other = (random.normal(k, 1 + 2 * k, n) for k, n in enumerate(sizes))
+    wanted = ttest_ind(other, one, equal_var=False).confidence_interval(0.95)
+    assert welch_interval(one, other) == pytest.approx(tuple(wanted))
+    assert welch_interval([0.5, 0.5], [0.7, 0.7]) == pytest.approx((0.2, 0.2))
+    with pytest.raises(FercourseError, match="two finite ones"):
+        welch_interval([0.5], [0.7, 0.8])

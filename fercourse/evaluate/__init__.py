@@ -17,6 +17,7 @@ from fercourse.evaluate.significance import (
     mcnemar,
     paired_bootstrap,
     prediction_interval,
+    welch_interval,
 )
 
 __all__ = [
@@ -31,4 +32,5 @@ __all__ = [
     "predict",
     "prediction_interval",
     "time_inference",
+    "welch_interval",
 ]

@@ -321,14 +321,14 @@ def more_volatile(
     grid: str = "paper2",
 ) -> Finding:
     """Judge whether a network's val accuracy jumps more from epoch to epoch: Welch's t over seeds."""
-    from scipy.stats import ttest_ind
+    from fercourse.evaluate.significance import welch_interval
 
     groups = [evidence.group(grid, name) for name in (row, than)]
     records = names(*(held(group, "val") for group in groups))
     if short := waiting(groups, "val"):
         return replace(short, records=records)
     one, other = ([jumpiness(record) for record in held(group, "val")] for group in groups)
-    low, high = map(float, ttest_ind(one, other, equal_var=False).confidence_interval(0.95))
+    low, high = welch_interval(other, one)
     verdict = REPRODUCED if low > 0 else NOT_REPRODUCED if high < 0 else NOT_DECIDABLE
     return Finding(
         verdict,
