@@ -219,6 +219,8 @@ def test_higher_is_decided_by_the_whole_interval() -> None:
     turned = {"better": ["vgg16"], "other": ["resnet18"]}
     own = judged("higher", turned, made_up(low), made_up(high, "vgg16"))
     assert own.verdict == "contradicted by the paper itself"
+    assert own.finding.ours.startswith("+6.0"), "ours stands beside it all the same"
+    assert judged("higher", turned).finding.ours == ""
 
 
 @pytest.mark.usefixtures("folder")

@@ -36,7 +36,8 @@ class Judged:
     @property
     def claimed(self) -> str:
         """The claimed value as the paper prints it, or nothing."""
-        return as_printed(self.claim.measure, self.claim.value)
+        about = "about " if self.claim.arguments.get("about") else ""
+        return about + as_printed(self.claim.measure, self.claim.value)
 
     def to_dict(self) -> dict[str, Any]:
         """Return what `results/ledger.json` keeps, numbers rounded so that machines agree."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from fercourse.ledger import numbers, rankings
+from fercourse.ledger import curves, numbers, rankings
 from fercourse.ledger.evidence import Finding
 
 #: Name -> a function of the evidence, the claimed value, and the keywords that a claim gives under ``with``.
@@ -22,8 +22,8 @@ MEASURES: dict[str, Callable[..., Finding]] = {
     "control": rankings.control,
     "hardest": rankings.hardest,
     "because": rankings.because,
-    "early": rankings.early,
-    "more_volatile": rankings.more_volatile,
+    "early": curves.early,
+    "more_volatile": curves.more_volatile,
 }
 
 #: What kind of claim a measure is of, as readers choose among them.

@@ -1,4 +1,4 @@
-"""Measures of claims without a number of their own: which is better, cheapest, hardest, steadier, and why.
+"""Measures of claims without a number of their own: which is better, cheapest, hardest, and why.
 
 Each asks the paper's own tables first, then our records, as in `fercourse.ledger.numbers`.
 """
@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from fercourse.data.faces import EMOTIONS
-from fercourse.ledger.evidence import Evidence, Finding, RowName, held, names
+from fercourse.ledger.evidence import Evidence, Finding, RowName, accuracy_of, held, names
 from fercourse.ledger.numbers import PREDICTION, points, waiting
 from fercourse.ledger.rules import (
     BY_ITSELF,
@@ -20,10 +20,8 @@ from fercourse.ledger.rules import (
     NOT_REPRODUCED,
     PENDING,
     REPRODUCED,
-    overlap,
-    printed_range,
 )
-from fercourse.papers import EARLY, NAMES, TABLE2
+from fercourse.papers import NAMES, TABLE2
 
 PAIRED = "95% interval over images and seeds"
 
@@ -54,10 +52,16 @@ def higher(
         if first is not None and second is not None and first <= second:
             below = sum(None not in p and p[0] <= p[1] for p in printed)  # type: ignore[operator]
             rest = f", and so in {below} of the {len(pairs)} pairs" if len(pairs) > 1 else ""
-            return Finding(
-                BY_ITSELF,
-                f"Its own table has {_printed(a)} at {first:.2%} and {_printed(b)} at {second:.2%}{rest}.",
-                test="the paper's table",
+            return _beside(
+                Finding(
+                    BY_ITSELF,
+                    f"Its own table has {_printed(a)} at {first:.2%} and {_printed(b)} at {second:.2%}"
+                    f"{rest}.",
+                    test="the paper's table",
+                ),
+                evidence.group(grid, a),
+                evidence.group(grid, b),
+                split,
             )
     groups = [(evidence.group(grid, a), evidence.group(grid, b)) for a, b in pairs]
     every = [group for pair in groups for group in pair]
@@ -94,6 +98,20 @@ def higher(
     open_ = sum(c["low"] <= 0 for c in compared)
     many = f" in {open_} of {len(pairs)} pairs" if len(pairs) > 1 else ""
     return Finding(NOT_DECIDABLE, f"The interval contains zero{many}: {_between(weakest)}.", **about)
+
+
+def _beside(finding: Finding, better: Any, other: Any, split: str) -> Finding:
+    """Return what the paper's own numbers decided, with our difference of the same two networks beside it."""
+    pair = [held(group, split) for group in (better, other)]
+    if not all(pair):
+        return finding
+    means = [np.mean([accuracy_of(record, split) for record in records]) for records in pair]
+    return replace(
+        finding,
+        ours=points(float(means[0] - means[1])),
+        seeds=min(map(len, pair)),
+        records=names(*pair),
+    )
 
 
 def _between(compared: Mapping[str, Any]) -> str:
@@ -261,83 +279,3 @@ def because(
     found = hardest(evidence, None, emotion=emotion, row=row, grid=grid, split=split)
     turned = {REPRODUCED: NOT_REPRODUCED, NOT_REPRODUCED: REPRODUCED}.get(found.verdict, found.verdict)
     return replace(found, verdict=turned, reason=f"With {needs}: {found.reason}")
-
-
-def early(
-    evidence: Evidence,
-    claimed: float | None,
-    *,
-    rows: Sequence[RowName],
-    epochs: int,
-    grid: str = "paper2",
-) -> Finding:
-    """Judge 'about x in the initial stage': is there an epoch at which each network may be at its number?
-
-    Args:
-        rows: networks that must be there at one and the same epoch; the numbers are `fercourse.papers.EARLY`.
-        epochs: how many count as the initial stage.
-    """
-    from fercourse.evaluate.significance import prediction_interval
-
-    groups = [evidence.group(grid, row) for row in rows]
-    records = names(*(held(group, "val") for group in groups))
-    if short := waiting(groups, "val"):
-        return replace(short, records=records)
-    wanted = [EARLY[group.model] if claimed is None else claimed for group in groups]
-    told, holds = [], []
-    for epoch in range(1, epochs + 1):
-        fits, means = [], []
-        for group, value in zip(groups, wanted, strict=True):
-            values = np.array([record.history["val_accuracy"][epoch - 1] for record in held(group, "val")])
-            below, above = printed_range(value)
-            fits.append(overlap(prediction_interval(values), (below, float(np.nextafter(above, 0)))))
-            means.append(f"{values.mean():.1%}")
-        told.append(f"epoch {epoch}: {' and '.join(means)}")
-        if all(fits):
-            holds.append(str(epoch))
-    which = f"in epoch {', '.join(holds)}" if holds else f"in none of the first {epochs} epochs"
-    numbers = " and ".join(f"{value:g}" for value in wanted)
-    return Finding(
-        REPRODUCED if holds else NOT_REPRODUCED,
-        f"A further training of ours may be at what is printed as {numbers} {which}.",
-        ours="; ".join(told),
-        test=PREDICTION,
-        seeds=min(len(held(group, "val")) for group in groups),
-        records=records,
-    )
-
-
-def jumpiness(record: Any) -> float:
-    """Return the standard deviation of the change of val accuracy from one epoch to the next."""
-    return float(np.diff(record.history["val_accuracy"]).std(ddof=1))
-
-
-def more_volatile(
-    evidence: Evidence,
-    claimed: None,
-    *,
-    row: RowName,
-    than: RowName,
-    grid: str = "paper2",
-) -> Finding:
-    """Judge whether a network's val accuracy jumps more from epoch to epoch: Welch's t over seeds."""
-    from fercourse.evaluate.significance import welch_interval
-
-    groups = [evidence.group(grid, name) for name in (row, than)]
-    records = names(*(held(group, "val") for group in groups))
-    if short := waiting(groups, "val"):
-        return replace(short, records=records)
-    one, other = ([jumpiness(record) for record in held(group, "val")] for group in groups)
-    low, high = welch_interval(other, one)
-    verdict = REPRODUCED if low > 0 else NOT_REPRODUCED if high < 0 else NOT_DECIDABLE
-    return Finding(
-        verdict,
-        f"The jumps of its val accuracy differ by {points(low)} to {points(high)} (standard deviation of the "
-        "change from epoch to epoch).",
-        ours=f"{100 * np.mean(one):.2f} against {100 * np.mean(other):.2f} points",
-        test="Welch's t interval over seeds",
-        seeds=min(len(one), len(other)),
-        low=low,
-        high=high,
-        records=records,
-    )
