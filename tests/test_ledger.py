@@ -234,6 +234,16 @@ def test_one_pair_the_other_way_is_enough_before_all_are_there() -> None:
 
 
 @pytest.mark.usefixtures("folder")
+def test_among_many_pairs_one_may_lie_the_other_way_by_luck() -> None:
+    records = [made_up([0.690, 0.700, 0.710]), made_up([0.715, 0.725, 0.735], "vgg16")]
+    records += [made_up([0.60, 0.61, 0.62], name) for name in ("vgg11", "vgg13")]
+    one = judged("higher", {"better": ["resnet18"], "other": ["vgg16"]}, *records)
+    assert one.verdict == "not reproduced"
+    many = judged("higher", {"better": ["resnet18"], "other": ["vgg16", "vgg11", "vgg13"]}, *records)
+    assert many.verdict == "not decidable"
+
+
+@pytest.mark.usefixtures("folder")
 def test_a_reading_that_disagrees_makes_a_claim_undecidable() -> None:
     about = {"better": ["se_resnet34"], "other": ["resnet34"]}
     post = {"grid": "readings", "model": "se_resnet34", "se_position": "post"}
