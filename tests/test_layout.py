@@ -335,7 +335,7 @@ def test_set_up_is_done_once_and_mended_when_needed(root: Path, tmp_path: Path, 
 
 
 def test_make_knows_its_targets(root: Path) -> None:
-    for target in ("book", "test", "lab", "notebooks", "address", "lock", "pictures", "clean"):
+    for target in ("book", "test", "lab", "notebooks", "results", "address", "lock", "pictures", "clean"):
         done = subprocess.run(["make", "-n", target], cwd=root, capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stderr
     assert "make test" in (root / ".ci" / "run").read_text()

@@ -124,8 +124,11 @@ def test_the_essay_says_what_the_ledger_says(built: Path, claims: list[Judged]) 
     assert len(links) > 10
     for link in links:
         assert link.get_text() == verdicts[link["href"].partition("#")[2]]
-    words = len(page.select_one("article").get_text().split())
-    assert 500 <= words <= 1100
+    words = page.select_one("article").get_text().split()
+    assert 500 <= len(words) <= 1100
+    counted = sum(v == "reproduced" for name, v in verdicts.items() if name.endswith("-params"))
+    assert f"{counted} of 13 are those of the networks" in " ".join(words)
+    assert f"Of the {len(claims)} claims there" in " ".join(words)
 
 
 def test_a_new_record_changes_the_built_page(root: Path, source: Path, filled: Path) -> None:
