@@ -145,7 +145,7 @@ def test_the_board_shows_drawn_faces_and_records_apart(session: Session) -> None
 
 def test_an_empty_board_still_shows_the_records(session: Session, monkeypatch) -> None:
     assert set(leaderboard.table(session)["whose"]) == {"recorded"}
-    monkeypatch.setattr("fercourse.results.load_records", list)
+    monkeypatch.setattr("fercourse.results.recorded.load_records", list)
     assert leaderboard.table(session).empty
 
 

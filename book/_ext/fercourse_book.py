@@ -1,7 +1,8 @@
 """What the book needs and neither Jupyter Book 1 nor its theme does; each part says what it mends.
 
 ``fercourse_book`` settles the address, ``fercourse_mathjax`` brings the formulas' typesetter along, and
-``fercourse_pages`` corrects the pages themselves. ``fercourse_ledger`` shows what became of every claim.
+``fercourse_pages`` corrects the pages themselves. ``fercourse_ledger`` shows what became of every claim, and
+``fercourse_results`` what is recorded.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from urllib.parse import urlsplit
 import fercourse_ledger
 import fercourse_mathjax
 import fercourse_pages
+import fercourse_results
 from sphinx.application import Sphinx
 from sphinx.config import Config
 
@@ -31,4 +33,5 @@ def setup(app: Sphinx) -> dict[str, Any]:
     fercourse_mathjax.setup(app)
     fercourse_ledger.setup(app)
     fercourse_pages.setup(app)
+    fercourse_results.setup(app)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

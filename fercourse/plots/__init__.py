@@ -6,10 +6,11 @@ same in the book's light and dark theme, in Jupyter and on paper.
 """
 
 from fercourse.plots.data import class_counts, faces, histogram, matrix
+from fercourse.plots.runs import by_share, spans
 from fercourse.plots.style import PALETTE, pending, use_style
 from fercourse.plots.training import accuracy_against_cost, history, ladder, seeds
 
 __all__ = [
-    "PALETTE", "accuracy_against_cost", "class_counts", "faces", "histogram", "history", "ladder", "matrix",
-    "pending", "seeds", "use_style",
+    "PALETTE", "accuracy_against_cost", "by_share", "class_counts", "faces", "histogram", "history", "ladder",
+    "matrix", "pending", "seeds", "spans", "use_style",
 ]  # fmt: skip

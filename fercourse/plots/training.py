@@ -116,6 +116,7 @@ def accuracy_against_cost(
     fronts: Mapping[str, Sequence[int]] | None = None,
     *,
     label: str = "parameters",
+    named: Sequence[str] | None = None,
     ax: Axes | None = None,
 ) -> Axes:
     """Draw networks by cost (logarithmic) and accuracy, each with its name beside it.
@@ -125,6 +126,8 @@ def accuracy_against_cost(
         fronts: for some of these names, the places of the networks that no other beats, from the cheapest to
             the dearest: they are joined by steps, below which a network is beaten.
         label: what the cost is.
+        named: which of the names of ``points`` have their networks named; None for all. Else a network's
+            points of one cost are joined by a thin line, so that one name serves all of them.
     """
     ax = axes_of(ax, 6.4, 4.6)
     series = list(zip(points.items(), PALETTE, "osD^vPX", strict=False))
@@ -145,7 +148,14 @@ def accuracy_against_cost(
         ax.legend(loc="lower right")
     taken = [ax.transData.transform((one[1], 100 * one[2])) for group in points.values() for one in group]
     boxes: list[tuple[float, ...]] = [(x - 8, y - 5, x + 8, y + 5) for x, y in taken]
-    for name, cost, accuracy in [network for networks in points.values() for network in networks]:
+    shown = {name: networks for name, networks in points.items() if named is None or name in named}
+    if named is not None:
+        ends: dict[tuple[str, float], list[float]] = {}
+        for network, cost, accuracy in (one for group in points.values() for one in group):
+            ends.setdefault((network, cost), []).append(100 * accuracy)
+        for (_, cost), heights in ends.items():
+            ax.plot([cost, cost], [min(heights), max(heights)], color="0.7", linewidth=0.8, zorder=1)
+    for name, cost, accuracy in [network for networks in shown.values() for network in networks]:
         boxes.append(_name_beside(ax, name, cost, 100 * accuracy, boxes))
     return ax
 

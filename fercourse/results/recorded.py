@@ -1,11 +1,10 @@
-"""Tables of recorded results for the chapters: what has a record shows it, what has none is 'pending'.
-
-A table fills by itself as its records land; only the papers' own numbers are typed (`fercourse.papers`).
-"""
+"""A grid's rows with the records of their seeds, and the chapters' tables of them."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import functools
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,7 +13,7 @@ import pandas as pd
 
 from fercourse.bench.times import read_times
 from fercourse.evaluate.significance import bootstrap_interval, mcnemar
-from fercourse.grids import GRIDS
+from fercourse.grids import GRIDS, Row
 from fercourse.papers import TABLE1, TABLE2
 from fercourse.recipes import TrainConfig, make_config
 from fercourse.records import RECORDS, Record, experiment, final_entries, load_records, results_folder
@@ -98,8 +97,12 @@ class Group:
 
     def accuracies(self, split: str = "test", *, without_twins: bool = False) -> np.ndarray:
         """Return the accuracy of every seed that holds the split, float64, shares between 0 and 1."""
-        key = "accuracy_without_twins" if without_twins else "accuracy"
-        return np.array([record.metrics(split)[key] for record in self.records if record.has(split)])
+        found = []
+        for record in self.records:
+            if record.has(split):
+                hits = record.preds(split) == record.labels(split)
+                found.append(float((hits[~record.twins(split)] if without_twins else hits).mean()))
+        return np.array(found)
 
     def summary(self, split: str = "test", *, without_twins: bool = False) -> str:
         """Return '70.1% ± 0.3 (5 seeds)': mean and standard deviation; 'pending' without a record."""
@@ -117,23 +120,55 @@ def groups(grid: str, records: Iterable[Record] | None = None) -> list[Group]:
         grid: a name in `fercourse.grids.GRIDS`.
         records: those to choose from, for one who has loaded them; None loads them all.
     """
-    records = [
+    if records is not None:
+        return _grouped(GRIDS[grid](), _full_trainings(records))
+    return list(_groups(GRIDS[grid], _state()))
+
+
+# Records and groups are kept until a file of records changes: a page asks for its grids many times.
+
+
+def _state() -> tuple[tuple[str, int, int], ...]:
+    """Return what tells whether any record has changed: paths, times and sizes."""
+    paths = sorted((results_folder() / "runs").glob(RECORDS))
+    return tuple((str(path), path.stat().st_mtime_ns, path.stat().st_size) for path in paths)
+
+
+@functools.lru_cache(maxsize=1)
+def _loaded(state: tuple[tuple[str, int, int], ...]) -> tuple[Record, ...]:  # noqa: ARG001
+    return _full_trainings(load_records())
+
+
+@functools.lru_cache(maxsize=16)
+def _groups(rows: Callable[[], list[Row]], state: tuple[tuple[str, int, int], ...]) -> tuple[Group, ...]:
+    return tuple(_grouped(rows(), _loaded(state)))
+
+
+def _full_trainings(records: Iterable[Record]) -> tuple[Record, ...]:
+    """Return the records of full-length trainings on FER-2013."""
+    return tuple(
         record
-        for record in (load_records() if records is None else records)
+        for record in records
         if not record.data["shortened"] and not record.data["data"]["layout"].startswith("synthetic")
-    ]
+    )
+
+
+def _grouped(rows: Iterable[Row], records: Iterable[Record]) -> list[Group]:
+    found: dict[tuple[str, str, str], list[Record]] = {}
+    for record in records:
+        found.setdefault(_identity(record.data["config"]), []).append(record)
     made = []
-    for row in GRIDS[grid]():
+    for row in rows:
         config = make_config(row.model, row.recipe, **(row.changes or {}))
-        wanted = experiment(config.to_dict())
-        found = [
-            record
-            for record in records
-            if (record.model, record.recipe) == (config.model, config.recipe)
-            and experiment(record.data["config"]) == wanted
-        ]
-        made.append(Group(config, row.shows, tuple(sorted(found, key=lambda record: record.seed))))
+        same = sorted(found.get(_identity(config.to_dict()), []), key=lambda record: record.seed)
+        made.append(Group(config, row.shows, tuple(same)))
     return made
+
+
+def _identity(config: Mapping[str, Any]) -> tuple[str, str, str]:
+    """Return what is the same for all seeds of an experiment, and for nothing else."""
+    changes = sorted(experiment(config).items())
+    return config["model"], config["recipe"], json.dumps(changes)
 
 
 def difference(better: Group, other: Group) -> str:
