@@ -1,7 +1,8 @@
 """What the book needs and neither Jupyter Book 1 nor its theme does; each part says what it mends.
 
-``fercourse_book`` settles the address, ``fercourse_mathjax`` brings the formulas' typesetter along, and
-``fercourse_pages`` corrects the pages themselves.
+``fercourse_book`` settles the address, ``fercourse_mathjax`` brings the formulas' typesetter along,
+``fercourse_pages`` corrects the pages themselves, and ``fercourse_explorer`` brings the results explorer its
+data.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 from typing import Any
 from urllib.parse import urlsplit
 
+import fercourse_explorer
 import fercourse_mathjax
 import fercourse_pages
 from sphinx.application import Sphinx
@@ -29,4 +31,5 @@ def setup(app: Sphinx) -> dict[str, Any]:
     app.connect("config-inited", place_book, priority=100)
     fercourse_mathjax.setup(app)
     fercourse_pages.setup(app)
+    fercourse_explorer.setup(app)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
