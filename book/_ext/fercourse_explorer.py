@@ -53,27 +53,37 @@ def collect(
 
 def networks_table(data: dict[str, Any]) -> str:
     """Return the table of what is recorded, as HTML, for readers with and without scripts."""
-    from fercourse.explorer import accuracies
-
-    rows, group = [], ""
+    groups: dict[tuple[str, str], list[dict[str, Any]]] = {}
     for network in data["networks"]:
-        if network["group"] != group:
-            group = network["group"]
-            rows.append(f'<tr><th scope="rowgroup" colspan="5">{html.escape(group)}</th></tr>')
-        cells = accuracies(network)
-        rows.append(
-            f'<tr><th scope="row">{html.escape(network["label"])}</th><td>{html.escape(network["shows"])}</td>'
-            + "".join(f"<td>{cells[name]}</td>" for name in ("seeds", "val", "test"))
-            + "</tr>"
-        )
+        groups.setdefault((network["group"], network["grid"]), []).append(network)
     return (
         '<div class="explorer-scroll" tabindex="0" role="region" aria-label="What is recorded">'
-        '<table class="table explorer-table"><caption>What is recorded: accuracy as mean and standard deviation '
-        "over the seeds</caption>"
+        '<table class="table explorer-table"><caption><span>What is recorded: accuracy as mean and standard '
+        "deviation over the seeds</span></caption>"
         '<thead><tr><th scope="col">training</th><th scope="col">what it shows</th><th scope="col">seeds</th>'
         '<th scope="col">val</th><th scope="col">test</th></tr></thead>'
-        f"<tbody>{''.join(rows)}</tbody></table></div>"
+        + "".join(_rows(group, grid, networks) for (group, grid), networks in groups.items())
+        + "</table></div>"
     )
+
+
+def _rows(group: str, grid: str, networks: list[dict[str, Any]]) -> str:
+    """Return one group of the table, with the command that runs what is missing in it."""
+    from fercourse.explorer import accuracies
+
+    command = ""
+    if grid and not all(network["records"] for network in networks):
+        command = f"<br>pending: <code>fercourse reproduce {grid} --data fer2013.csv --seeds 5</code>"
+    rows = [f'<tr><th scope="rowgroup" colspan="5">{html.escape(group)}{command}</th></tr>']
+    for network in networks:
+        cells = accuracies(network)
+        texts = [network["shows"], cells["seeds"], cells["val"], cells["test"]]
+        rows.append(
+            f'<tr><th scope="row">{html.escape(network["label"])}</th>'
+            + "".join(f"<td>{html.escape(text)}</td>" for text in texts)
+            + "</tr>"
+        )
+    return f"<tbody>{''.join(rows)}</tbody>"
 
 
 def left_out(data: dict[str, Any]) -> str:

@@ -46,7 +46,7 @@
   const ticks = (low, high, wanted = 5) => {
     const rough = (high - low || 1) / wanted;
     const power = 10 ** Math.floor(Math.log10(rough));
-    const step = power * ([1, 2, 5, 10].find((one) => one * power >= rough) ?? 10);
+    const step = power * ([1, 2, 2.5, 5, 10].find((one) => one * power >= rough) ?? 10);
     const found = [];
     for (let k = Math.ceil(low / step - 1e-9); k * step <= high + 1e-9 * step; k += 1) found.push(Number((k * step).toPrecision(12)));
     return found;
@@ -71,7 +71,7 @@
       svg("line", { x1: left, x2: left, y1: top, y2: height - bottom, stroke: INK }),
       svg("line", { x1: left, x2: width - right, y1: height - bottom, y2: height - bottom, stroke: INK }),
       write(xLabel, (left + width - right) / 2, height - 6, { "text-anchor": "middle" }),
-      write(yLabel, 0, top - 8, {}),
+      write(yLabel, 0, top - 12),
     );
     return { root, px, py };
   };
@@ -99,7 +99,7 @@
         const { share, interval } = values[side.letter][k];
         if (share === null) return;
         const y = middle - 8 + 16 * j;
-        root.append(line([[px(interval[0]), y], [px(interval[1]), y]], side.letter), mark(px(share), y, side.letter));
+        root.append(line([[px(interval[0]), y], [px(interval[1]), y]], side.letter, { "stroke-dasharray": "none" }), mark(px(share), y, side.letter));
       });
     });
     return root;
@@ -134,8 +134,8 @@
     const margin = 0.05 * (high - low || 1);
     const y = [low - margin, high + margin];
     const { root, px, py } = frame({
-      width, height: 220, top: 26, x: [1, epochs], y, xTicks: ticks(1, epochs, width < 300 ? 4 : 6).filter(Number.isInteger),
-      yTicks: ticks(...y, 4), xLabel: "epoch", yLabel: title, yText: asShare ? percent : undefined,
+      width, height: 220, top: 30, x: [1, epochs], y, xTicks: ticks(1, epochs, width < 300 ? 4 : 6).filter(Number.isInteger),
+      yTicks: ticks(...y, 5), xLabel: "epoch", yLabel: title, yText: asShare ? percent : undefined,
     });
     for (const { letter, values } of curves) {
       const points = values.map((value, k) => [px(k + 1), py(value)]);

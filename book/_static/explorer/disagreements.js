@@ -76,8 +76,8 @@
       filter.page += step;
       render(true);
     };
-    const back = make("button", { type: "button", class: "btn btn-outline-primary", onclick: () => turn(-1) }, "Previous");
-    const next = make("button", { type: "button", class: "btn btn-outline-primary", onclick: () => turn(1) }, "Next");
+    const back = make("button", { type: "button", onclick: () => turn(-1) }, "Previous");
+    const next = make("button", { type: "button", onclick: () => turn(1) }, "Next");
     const place = make("span");
     const count = make("p", { class: "explorer-count" });
     const change = (key) => (value) => {
@@ -103,8 +103,8 @@
   const chooser = (model, loaded, say) => {
     const status = make("p", { class: "explorer-said" });
     const bar = make("progress", { max: "1", value: "0", "aria-label": "Reading the copy", hidden: true });
-    const stop = make("button", { type: "button", class: "btn btn-outline-primary", hidden: true }, "Stop reading");
-    const forget = make("button", { type: "button", class: "btn btn-outline-primary", hidden: true }, "Forget the copy");
+    const stop = make("button", { type: "button", hidden: true }, "Stop reading");
+    const forget = make("button", { type: "button", hidden: true }, "Forget the copy");
     const tell = (words) => {
       status.textContent = words;
       say(words);
@@ -135,14 +135,14 @@
     };
     const sizes = { val: model.splits.val.n, test: model.splits.test.n };
     const table = make("input", {
-      type: "file", id: "explorer-table", class: "form-control", accept: ".csv",
+      type: "file", id: "explorer-table", accept: ".csv",
       onchange: ({ target }) => {
         const [file] = target.files;
         if (file) read(file.name, (progress, signal) => faces.readTable(file, sizes, progress, signal));
       },
     });
     const folder = make("input", {
-      type: "file", id: "explorer-folder", class: "form-control", webkitdirectory: true,
+      type: "file", id: "explorer-folder", webkitdirectory: true,
       onchange: ({ target }) => {
         const files = [...target.files];
         if (files.length) read("the folder", (progress, signal) => faces.readFolder(files, model, progress, signal));

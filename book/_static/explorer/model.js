@@ -54,7 +54,8 @@
       const records = chosen.filter((record) => record[split]);
       const { labels, twin } = this.splits[split];
       const several = records.length > 1;
-      const name = network.label + (several ? `, ${records.length} seeds` : `, seed ${chosen[0].seed}`);
+      const named = records.length ? records : chosen;
+      const name = network.label + (named.length > 1 ? `, ${named.length} seeds` : `, seed ${named[0].seed}`);
       const side = { letter, network, chosen, records, several, name };
       if (!records.length) return side;
       side.answers = records.map((record) => this.preds(record, split));
@@ -83,16 +84,21 @@
       });
     }
 
+    /** A choice of a network: the seed asked for, or all of several, or the only one. */
+    choice(network, seed = "all") {
+      const { records } = network;
+      return { id: network.id, seed: seed === "all" && records.length === 1 ? records[0].seed : seed };
+    }
+
     /** What is shown at first: the best on val and the second, and test where both have it. */
     usual() {
       const score = (network) => statistics.mean(network.records.map((record) => record.val.accuracy));
       const best = [...this.recorded].sort((one, other) => score(other) - score(one)).slice(0, 2);
       const [b, a] = best.length > 1 ? best : [best[0], best[0]];
-      const seed = (network) => (network.records.length > 1 ? "all" : network.records[0].seed);
       const both = [a, b].every((network) => network.records.some((record) => record.test));
       return {
-        a: { id: a.id, seed: seed(a) },
-        b: { id: b.id, seed: seed(b) },
+        a: this.choice(a),
+        b: this.choice(b),
         split: both ? "test" : "val",
       };
     }
@@ -104,12 +110,12 @@
       const unknown = [];
       for (const letter of ["a", "b"]) {
         if (!given.has(letter)) continue;
-        const [, id, seed] = given.get(letter).match(/^(.*?)(?:@(all|\d+))?$/) ?? [];
+        const [, id, text] = given.get(letter).match(/^(.*?)(?:@(all|\d+))?$/) ?? [];
         const network = this.network(id);
-        const known = network?.records.some((record) => seed === undefined || seed === "all" || record.seed === +seed);
-        if (!known) unknown.push(given.get(letter));
-        else if (seed === undefined) state[letter] = { id, seed: network.records.length > 1 ? "all" : network.records[0].seed };
-        else state[letter] = { id, seed: seed === "all" && network.records.length > 1 ? "all" : seed === "all" ? network.records[0].seed : +seed };
+        const seed = text === undefined || text === "all" ? "all" : Number(text);
+        const known = network && (seed === "all" || network.records.some((record) => record.seed === seed));
+        if (known) state[letter] = this.choice(network, seed);
+        else unknown.push(given.get(letter));
       }
       if (SPLITS.includes(given.get("split"))) state.split = given.get("split");
       else if (given.has("split")) unknown.push(given.get("split"));

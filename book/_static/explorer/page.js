@@ -16,7 +16,8 @@
     }
     const model = new Model(data);
     if (!model.recorded.length) {
-      say_("Pending: no training is recorded yet. The table above names the command that fills this page.", ["choice", ...NAMES, "faces"]);
+      say_("Pending: no training is recorded yet.", [...NAMES, "faces"]);
+      say_("Pending: no training is recorded yet. The table at the end of this page names the commands that fill it.", ["choice"]);
       return;
     }
     run(model);
@@ -51,8 +52,7 @@
       const key = letter.toLowerCase();
       const fields = make("div", { class: "explorer-fields" });
       const network = select(`Network ${letter}`, `explorer-${key}`, networks(), state[key].id, (id) => {
-        const { records } = model.network(id);
-        state[key] = { id, seed: records.length > 1 ? "all" : records[0].seed };
+        state[key] = model.choice(model.network(id));
         setSeeds();
         show(true);
       });
@@ -75,7 +75,7 @@
       state.split = value;
       show(true);
     });
-    const swap = make("button", { type: "button", class: "btn btn-outline-primary" }, "Swap A and B");
+    const swap = make("button", { type: "button" }, "Swap A and B");
     swap.addEventListener("click", () => {
       [state.a, state.b] = [state.b, state.a];
       [filter.answerA, filter.answerB] = [filter.answerB, filter.answerA];
@@ -118,6 +118,9 @@
         for (const one of [box, images]) one.replaceChildren(make("p", {}, words.at(-1)));
       } else {
         const [one, other] = [a, b].map((side) => statistics.mean(side.measures.map((each) => each.accuracy)));
+        for (const side of [a, b].filter((each) => each.records.length < each.chosen.length)) {
+          words.push(`${side.letter} holds answers on ${state.split} for ${side.records.length} of ${side.chosen.length} seeds.`);
+        }
         words.push(
           `On ${state.split}, A (${a.name}) is right on ${text.percent(one)} of ${text.count(model.splits[state.split].n)} images, B (${b.name}) on ${text.percent(other)}:`,
           `B ${text.MINUS} A is ${text.points(other - one)}.`,

@@ -7,28 +7,29 @@
 
   const records = (model, a, b) => {
     const at = model.data.records_at;
-    const rows = [a, b].flatMap((side) =>
-      side.chosen.map((record) => {
-        const commit = record.commit.slice(0, 10) + (record.commit.includes("+") ? ", changed" : "");
-        return [
-          { text: `${side.letter}, seed ${record.seed}` },
-          at ? make("a", { href: `${at}${encodeURIComponent(record.name)}.json` }, record.name) : record.name,
-          side.network.qualifiers || "a full training",
-          count(record.parameters),
-          `${record.epochs}, the weights of ${record.best_epoch}`,
-          percent(record.train_accuracy),
-          `${record.device}, ${record.precision}`,
-          count(record.minutes),
-          commit,
-        ];
-      }),
-    );
-    const head = ["", "record", "what it is", "parameters", "epochs, and which was kept", "accuracy on train", "device", "minutes", "commit"];
+    const all = [a, b].flatMap((side) => side.chosen.map((record) => [side, record]));
+    const link = (record) => (at ? make("a", { href: `${at}${encodeURIComponent(record.name)}.json` }, record.name) : record.name);
+    const rows = [
+      ["record", (side, record) => link(record)],
+      ["what it is", (side) => side.network.qualifiers || "a full training"],
+      ["parameters", (side, record) => count(record.parameters)],
+      ["epochs", (side, record) => count(record.epochs)],
+      ["weights kept", (side, record) => `of epoch ${record.best_epoch}`],
+      ["accuracy on train", (side, record) => percent(record.train_accuracy)],
+      ["device", (side, record) => record.device],
+      ["numbers", (side, record) => record.precision],
+      ["training took", (side, record) => `${count(record.minutes)} minutes`],
+      ["commit", (side, record) => record.commit.slice(0, 10) + (record.commit.includes("+") ? ", changed" : "")],
+    ];
     return [
       ...[a, b].map((side) =>
         make("p", {}, make("strong", {}, `${side.letter}: ${side.name}`), `. ${side.network.group}: ${side.network.shows}.`),
       ),
-      table("The records behind A and B", head, rows),
+      table(
+        "The records behind A and B",
+        ["", ...all.map(([side, record]) => `${side.letter}, seed ${record.seed}`)],
+        rows.map(([name, value]) => [name, ...all.map(([side, record]) => value(side, record))]),
+      ),
     ];
   };
 
@@ -87,8 +88,8 @@
         { class: "explorer-verdict" },
         pairs.length === 1
           ? below
-            ? "If neither were better than the other, a difference of this size or a greater one would be rare: it is not told by chance alone."
-            : "A difference of this size is what two equally good networks often show: these images do not tell which is better."
+            ? "Between two equally good networks a difference as large as this would be rare: chance alone hardly explains it."
+            : "Two equally good networks often differ by as much as this: these images do not tell which is better."
           : `p is below 0.05 in ${below} of ${pairs.length} pairs.`,
       ),
     );
@@ -103,8 +104,8 @@
     const names = model.emotions;
     const shares = state.unit === "shares";
     const of = (side, k, j) => (shares ? (side.measures[0].images[k] ? side.counts[k][j] / side.measures[0].images[k] : 0) : side.counts[k][j]);
-    const show = (value) => (shares ? (100 * value).toFixed(0) : count(value));
-    const head = ["label \\ answer", ...names, "images"];
+    const show = (value, side) => (shares ? (100 * value).toFixed(0) : side.several ? value.toFixed(1) : count(value));
+    const head = ["label", ...names, "images"];
     const unit = shares ? "percent of the images with that label" : "images";
     const one = (side) =>
       table(
@@ -113,7 +114,7 @@
         names.map((name, k) => [
           name,
           ...names.map((_, j) => ({
-            text: show(of(side, k, j)),
+            text: show(of(side, k, j), side),
             style: shade(side.counts[k][j] / (side.measures[0].images[k] || 1), BLUE),
             class: k === j ? "explorer-right" : null,
           })),

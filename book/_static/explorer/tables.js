@@ -16,24 +16,32 @@
 
   let counted = 0;
 
+  // A box that scrolls is a stop of the tab key, for the arrow keys to move it; one that does not is none.
+  const widths = new ResizeObserver((entries) => {
+    for (const { target } of entries) {
+      if (target.scrollWidth > target.clientWidth + 1) target.tabIndex = 0;
+      else target.removeAttribute("tabindex");
+    }
+  });
+
   /**
    * A table in a box of its own that scrolls. `head` is a list of texts; a row is a list of cells, its first the
    * row's heading. A cell is text, an element, or {text, ...attributes}.
    */
-  const table = (caption, head, rows, { wide = true } = {}) => {
+  const table = (caption, head, rows) => {
     const cell = (value, name, more = {}) => {
       if (value instanceof Node || typeof value !== "object" || value === null) return make(name, more, value ?? "");
       const { text, ...attributes } = value;
       return make(name, { ...more, ...attributes }, text);
     };
     const id = `explorer-caption-${(counted += 1)}`;
-    return make(
+    const box = make(
       "div",
-      wide ? { class: "explorer-scroll", tabindex: "0", role: "region", "aria-labelledby": id } : {},
+      { class: "explorer-scroll", role: "region", "aria-labelledby": id },
       make(
         "table",
         { class: "table explorer-table" },
-        make("caption", { id }, caption),
+        make("caption", {}, make("span", { id }, caption)),
         make("thead", {}, make("tr", {}, head.map((text) => cell(text, "th", { scope: "col" })))),
         make(
           "tbody",
@@ -44,6 +52,8 @@
         ),
       ),
     );
+    widths.observe(box);
+    return box;
   };
 
   const fold = (summary, ...children) => make("details", {}, make("summary", {}, summary), children);
@@ -56,7 +66,7 @@
       );
       return title ? [make("optgroup", { label: title }, made)] : made;
     });
-    const element = make("select", { id, class: "form-select", onchange: (event) => change(event.target.value) }, options);
+    const element = make("select", { id, onchange: (event) => change(event.target.value) }, options);
     return make("div", { class: "explorer-field" }, make("label", { for: id }, label), element);
   };
 
