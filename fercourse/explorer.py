@@ -41,7 +41,7 @@ LEFT_OUT = {
     "val": "trainings judged on val alone, such as those of the ablations",
     "seeds": f"trainings beyond the first {MOST_SEEDS} seeds of a configuration",
 }
-#: The curves that are drawn, and the unit in which their values are whole numbers, to save a tenth of the data.
+#: The curves that are drawn, and the unit in which their values are whole numbers: it saves a tenth of all.
 CURVES = {"train_loss": 0.001, "val_loss": 0.001, "train_accuracy": 0.0001, "val_accuracy": 0.0001}
 _LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
 
@@ -145,7 +145,7 @@ def _places() -> dict[str, dict[str, Any]]:
         )
 
     for name, title in SHOWN.items():
-        for row in GRIDS[name]() if name in GRIDS else []:
+        for row in GRIDS[name]():
             add(row.model, row.recipe, row.changes or {}, title, row.shows, name)
     for entry in final_entries():
         add(entry["model"], entry["recipe"], _nested(entry.get("changes")), OTHERS, entry["why"], "")

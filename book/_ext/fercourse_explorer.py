@@ -1,7 +1,7 @@
 """The results explorer: writes its data at every build, and puts its parts and scripts on its page.
 
-The data come from the records as they are then; whenever they differ from those of the last build, the page is
-read again. Nothing is committed that could be out of date.
+The data come from the records as they are then; whenever they differ from those of the last build, the page
+is read again. Nothing is committed that could be out of date.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _now: dict[str, Any] = {}
 def collect(
     app: Sphinx, env: BuildEnvironment, added: set[str], changed: set[str], removed: set[str]
 ) -> Iterable[str]:
-    """Gather the data, write them where pages look for them, and name the page if they are others than before."""
+    """Gather the data, write them where the page looks for them, and name the page if they have changed."""
     if PAGE not in env.found_docs:
         return []
     from fercourse.explorer import explorer_data, explorer_script
@@ -93,7 +93,7 @@ def left_out(data: dict[str, Any]) -> str:
 
 
 class Explorer(SphinxDirective):
-    """``{explorer} NAME``: a part of the explorer, filled in by its script; ``networks`` is a table at once."""
+    """``{explorer} NAME``: a part that the script fills in; ``networks`` is a table at once."""
 
     required_arguments = 1
 

@@ -148,6 +148,7 @@
       kept[split].images.push(pixels(field("pixels"), where));
       kept[split].labels.push(Number(label));
     }
+    if (!columns) throw new Refused(`${file.name} is empty. Choose fer2013.csv or icml_face_data.csv.`);
     for (const [split, { images }] of Object.entries(kept)) {
       const name = split === "val" ? "PublicTest" : "PrivateTest";
       if (!images.length) throw new Refused(`${file.name} holds no row of ${name}, our ${split}: the whole fer2013.csv or icml_face_data.csv is needed.`);
@@ -237,23 +238,35 @@
     return kept;
   };
 
-  /** What can be said of a copy: sentences on the labels and pixels of each split. */
-  const verify = (kept, model) =>
-    Object.entries(kept).map(([split, { images, labels }]) => {
+  /** What can be said of a copy: a sentence on the labels and pixels of each split. */
+  const verify = (kept, model) => {
+    const signatures = new Signatures(model.data.table);
+    return Object.entries(kept).map(([split, { images, labels }]) => {
       const official = model.splits[split];
       const checks = new Uint16Array(bytes(official.checks).buffer);
+      const table = bytes(official.signatures);
       const known = images.filter(Boolean).length;
-      let [otherLabels, samePixels] = [0, 0];
+      let [otherLabels, otherPixels, unlike] = [0, 0, 0];
       images.forEach((image, place) => {
         if (!image) return;
         otherLabels += labels[place] !== official.labels[place];
-        samePixels += (crc32(image) & 0xffff) === checks[place];
+        if ((crc32(image) & 0xffff) === checks[place]) return;
+        otherPixels += 1;
+        unlike += signatures.distances(signatures.of(image), table.subarray(8 * place, 8 * place + 8))[0] === Infinity;
       });
-      const found = known === official.n ? `all ${known} images` : `${known} of ${official.n} images`;
-      if (otherLabels) return { split, good: false, text: `${split}: this copy differs from the official one in ${otherLabels} labels; the numbers may not belong to these pictures.` };
-      if (samePixels === known) return { split, good: true, text: `${split}: ${found} found, with the official labels and pixels.` };
-      return { split, good: false, text: `${split}: ${found} found, with the official labels, but other pixels in ${known - samePixels}: compressed anew, or not the official pictures.` };
+      const count = (value) => value.toLocaleString("en-GB");
+      const found = known === official.n ? `all ${count(known)} images are there` : `${count(known)} of ${count(official.n)} images are there`;
+      const doubt = "the numbers may not belong to these pictures";
+      const says = [
+        [otherLabels && unlike, `this copy differs from the official one in ${count(otherLabels)} labels and in ${count(unlike)} pictures; ${doubt}`],
+        [otherLabels, `this copy differs from the official one in ${count(otherLabels)} labels; ${doubt}`],
+        [unlike, `${count(unlike)} pictures are not the official ones; ${doubt}`],
+        [otherPixels, `${found}, with the official labels; ${count(otherPixels)} have other pixels, as after a new compression, but are alike`],
+        [true, `${found}, with the official labels and pixels`],
+      ];
+      return { split, otherLabels, otherPixels, unlike, text: `${split}: ${says.find(([when]) => when)[1]}.` };
     });
+  };
 
   Object.assign(window.explorer, { faces: { Refused, readTable, readFolder, verify, crc32, Signatures } });
 })();
