@@ -1,6 +1,6 @@
 """The results explorer: its data are the records', its page computes what fercourse.evaluate does, offline.
 
-A small book with the page alone is built once, from the committed records of the two networks that a CPU trains.
+A small book with the page is built once, from the two committed records of trainings on a CPU.
 Other states, without a record and with five seeds of everything, are the same pages with other data.
 """
 
@@ -31,7 +31,7 @@ from fercourse.data.hashes import official, signatures
 from fercourse.evaluate.metrics import metrics
 from fercourse.evaluate.significance import bootstrap_interval, compare, mcnemar
 from fercourse.explorer import CURVES, LEFT_OUT, MOST_SEEDS, SHOWN, accuracies, explorer_data, explorer_script
-from fercourse.grids import GRIDS, grid
+from fercourse.grids import grid
 from fercourse.records import Record, final_entries, is_final, load_records, pack_classes
 
 ROOT = Path(__file__).parents[1]
@@ -74,16 +74,11 @@ def made_up(model: str, recipe: str = "paper1", share: float = 0.65, **changes: 
 @pytest.fixture(scope="module")
 def everything() -> list[Record]:
     """Five seeds of every training that the explorer shows."""
-    configs = [c for name in SHOWN if name in GRIDS for c in grid(name, seeds=MOST_SEEDS)]
+    configs = [c for name in SHOWN for c in grid(name, seeds=MOST_SEEDS)]
     wanted = {json.dumps(c.to_dict(), sort_keys=True): c.to_dict() for c in configs}
     records = [made_up(c.pop("model"), c.pop("recipe"), **c) for c in wanted.values()]
-    known = {record.name for record in records}
-    for entry in final_entries():
-        more = (
-            made_up(entry["model"], entry["recipe"], seed=s, **(entry.get("changes") or {})) for s in range(5)
-        )
-        records += [record for record in more if record.name not in known]
-    return records
+    own = [entry["model"] for entry in final_entries() if entry["recipe"] == "quick"]
+    return records + [made_up(model, "quick", seed=seed) for model in own for seed in range(MOST_SEEDS)]
 
 
 def network(data: dict[str, Any], name: str) -> dict[str, Any]:
@@ -117,9 +112,8 @@ def test_the_data_are_what_the_records_hold() -> None:
             for key in ("count", "hits"):
                 assert one[split]["reliability"][key] == values["reliability"][key]
         for name, unit in CURVES.items():
-            assert np.allclose(
-                np.array(one["history"][name]) * unit, record.history[name], atol=unit / 2 + 1e-9
-            )
+            drawn = np.array(one["history"][name]) * unit
+            assert np.abs(drawn - record.history[name]).max() <= unit / 2 + 1e-9
         assert one["parameters"] == record.data["parameters"]
 
 
@@ -146,10 +140,7 @@ def test_what_is_left_out_is_counted() -> None:
         LEFT_OUT["val"]: 1,
         LEFT_OUT["seeds"]: 2,
     }
-    assert [len(network(data, f"{name}-paper1")["records"]) for name in ("resnet18", "vgg16")] == [
-        1,
-        MOST_SEEDS,
-    ]
+    assert len(network(data, "resnet18-paper1")["records"]) == 1
     assert [one["seed"] for one in network(data, "vgg16-paper1")["records"]] == list(range(MOST_SEEDS))
 
 
@@ -252,9 +243,8 @@ def test_the_page_follows_the_records(built: Path, source: Path) -> None:
     again = build(source)
     assert "vgg19-paper1-seed7" in (again / data).read_text()
     shown = f"{record.metrics('test')['accuracy']:.1%}"
-    assert re.search(
-        rf"vgg19, paper1</th>.*?<td>7</td><td>[\d.]+%</td><td>{shown}</td>", (again / page).read_text()
-    )
+    row = rf"vgg19, paper1</th><td>[^<]*</td><td>7</td><td>[\d.]+%</td><td>{shown}</td>"
+    assert re.search(row, (again / page).read_text())
     assert (again / page).read_text() != (built / page).read_text()
 
 
@@ -308,6 +298,10 @@ CELLS = """words => {
   const found = captions.find(caption => caption.textContent.startsWith(words)).closest("table");
   return [...found.tBodies[0].rows].map(row => [...row.cells].map(cell => cell.textContent));
 }"""
+
+
+#: What a screen reader is told beside the status.
+ASIDE = "document.querySelector('[data-part=choice] .visually-hidden').textContent"
 
 
 def cells(tab: Any, caption: str) -> dict[str, list[str]]:
@@ -396,7 +390,7 @@ def test_two_records_are_compared_as_the_package_does(visit: Callable, built: Pa
 
 def test_all_seeds_are_summed_up(visit: Callable, full: Path, everything: list[Record]) -> None:
     groups = [
-        [r for r in everything if (r.model, r.recipe) == (name, "paper1")] for name in ("vgg16", "vgg19")
+        [r for r in everything if r.name.startswith(f"{name}-paper1-seed")] for name in ("vgg16", "vgg19")
     ]
     tab = visit(full, "#a=vgg16-paper1&b=vgg19-paper1@all&split=test")
     shown = cells(tab, "Measured on")["accuracy"]
@@ -411,15 +405,8 @@ def test_all_seeds_are_summed_up(visit: Callable, full: Path, everything: list[R
         assert tests[f"{seed}, {seed}"][:2] == [f"{expected['only_a']}", f"{expected['only_b']}"]
         low += expected["p_mcnemar"] < 0.05
     assert f"p is below 0.05 in {low} of 5 pairs" in tab.inner_text("[data-part=accuracy]")
-    votes = [
-        np.array(
-            [
-                np.bincount(answers, minlength=7).argmax()
-                for answers in np.stack([r.preds("test") for r in g], 1)
-            ]
-        )
-        for g in groups
-    ]
+    answers = [np.stack([record.preds("test") for record in group], axis=1) for group in groups]
+    votes = [np.array([np.bincount(five, minlength=7).argmax() for five in one]) for one in answers]
     tab.select_option("#explorer-kind", "a")
     wanted = int(((votes[0] == labels) & (votes[1] != labels)).sum())
     assert tab.inner_text(".explorer-count").startswith(f"{wanted:,} images")
@@ -433,9 +420,7 @@ def test_shares_of_rows_add_up(visit: Callable, built: Path) -> None:
     tab.select_option("#explorer-unit", "shares")
     for row in cells(tab, "A: ").values():
         assert sum(int(cell) for cell in row[:7]) == pytest.approx(100, abs=4)
-    tab.wait_for_function(
-        "document.querySelector('[data-part=choice] .visually-hidden').textContent.includes('percent')"
-    )
+    assert "percent" in tab.evaluate(ASIDE)
 
 
 def test_without_a_record_all_is_pending(visit: Callable, none: Path) -> None:
@@ -468,17 +453,13 @@ def test_the_address_holds_the_choice(visit: Callable, full: Path) -> None:
     assert status(tab) == said
     assert tab.input_value("#explorer-a-seed") == "3"
     tab.evaluate("location.hash = '#a=vgg13-paper1@1&b=vgg11-paper1@2'")
-    tab.wait_for_function(
-        "document.querySelector('.explorer-status').textContent.includes('vgg13, paper1, seed 1')"
-    )
+    tab.wait_for_function("document.querySelector('.explorer-status').textContent.includes('vgg13')")
     assert tab.input_value("#explorer-a") == "vgg13-paper1"
 
 
-@pytest.mark.parametrize(
-    "state", ["#a=nothing@0", "#a=vgg11-paper1@99", "#split=train", "#a=%3Cimg%20src=x%3E"]
-)
+@pytest.mark.parametrize("state", ["a=nothing@0", "a=vgg11-paper1@99", "split=train", "a=%3Cimg%20src=x%3E"])
 def test_an_address_that_names_nothing_is_answered_in_words(visit: Callable, full: Path, state: str) -> None:
-    tab = visit(full, state)
+    tab = visit(full, f"#{state}")
     assert "which is not recorded here" in status(tab)
     assert tab.locator(".explorer img").count() == 0
     tab.click("text=Swap A and B")
@@ -518,11 +499,10 @@ def test_all_is_done_by_keyboard(visit: Callable, built: Path) -> None:
     assert tab.evaluate("document.activeElement.id") == "explorer-split", "the keyboard lost its place"
     press_until(tab, "#explorer-kind")
     tab.keyboard.press("ArrowDown")
-    said = "document.querySelector('[data-part=choice] .visually-hidden').textContent"
-    assert re.match(r"\d+ images; shown are 1 to 25\.", tab.evaluate(said))
+    assert re.match(r"\d+ images; shown are 1 to 25\.", tab.evaluate(ASIDE))
     press_until(tab, ".explorer-pages button:not(:disabled)")
     tab.keyboard.press("Enter")
-    assert "shown are 26 to 50" in tab.evaluate(said)
+    assert "shown are 26 to 50" in tab.evaluate(ASIDE)
     assert tab.evaluate("document.activeElement.textContent") == "Next"
     press_until(tab, "#explorer-table")
     press_until(tab, "#explorer-folder")
@@ -613,30 +593,23 @@ def test_faces_of_a_local_copy_appear_and_stay_here(
 ) -> None:
     tab = visit(built, "#split=test")
     tab.select_option("#explorer-kind", "all")
-    before = len(tab.asked)
+    before, kept = len(tab.asked), tab.evaluate("JSON.stringify(localStorage)")
     tab.set_input_files("#explorer-table", copy_of(tmp_path / "copy.csv", columns, wrong))
     words = said(tab, "is read")
-    assert (
-        "test: this copy differs from the official one in 3 labels" in words
-        if wrong
-        else "3 labels" not in words
-    )
+    assert ("test: this copy differs from the official one in 3 labels" in words) == (wrong == 3)
     assert "3,589 pictures" in words
     assert "the numbers may not belong to these pictures" in words
     faces = tab.locator("canvas.explorer-face")
     assert faces.count() == 25
     label = tab.evaluate("document.querySelector('.explorer-list tbody td:nth-of-type(2)').textContent")
-    assert re.match(
-        rf"Image 0, labelled {label}; A answers \w+; B answers \w+$", faces.first.get_attribute("aria-label")
-    )
+    described = faces.first.get_attribute("aria-label")
+    assert re.match(rf"Image 0, labelled {label}; A answers \w+; B answers \w+$", described)
     greys = faces.nth(1).evaluate(
         "face => [...face.getContext('2d').getImageData(0, 0, 48, 48).data].filter((_, k) => k % 4 === 0)"
     )
     assert greys == [int(grey) for grey in GREYS[1].split()]
     assert not tab.asked[before:], "choosing a copy made a request"
-    assert tab.evaluate("[localStorage.length, document.cookie].join()").startswith(("0,", "1,")), (
-        "something is kept"
-    )
+    assert tab.evaluate("JSON.stringify(localStorage)") == kept
     tab.click("text=Forget the copy")
     assert faces.count() == 0
     assert said(tab, "forgotten")
@@ -649,7 +622,7 @@ WRONG = {
     "no PublicTest": (HEAD + row_of(0, 3, "PrivateTest") + "\n", "holds no row of PublicTest"),
     "too few rows": (
         HEAD + "".join(row_of(0, 3, use) + "\n" for use in ("PublicTest", "PrivateTest", "PrivateTest")),
-        "holds 1 rows? of PublicTest instead of 3,589",
+        "holds 1 row of PublicTest instead of 3,589",
     ),
     "a pixel above 255": (HEAD + "3,256 " + GREYS[0][2:] + ",PublicTest\n", "row 1: a pixel is above 255"),
     "a pixel of letters": (HEAD + "3,x" + GREYS[0][1:] + ",PublicTest\n", "not a whole number"),
@@ -661,7 +634,7 @@ WRONG = {
 
 
 @pytest.mark.parametrize("name", WRONG)
-def test_a_wrong_file_is_refused_in_one_sentence(
+def test_a_wrong_file_is_refused_in_a_sentence(
     visit: Callable, built: Path, tmp_path: Path, name: str
 ) -> None:
     text, words = WRONG[name]
@@ -713,13 +686,15 @@ def test_the_images_of_a_folder_find_their_numbers(
     tab = visit(built, "#split=test")
     tab.set_input_files("#explorer-folder", tmp_path / "test")
     words = said(tab, "is read")
-    assert f"test: {len(names)} of 3,589 images are there, with the official labels" in words
+    # A picture with a twin in val may stand for that one.
+    assert sum(map(int, re.findall(r"(\d+) of 3,589 images are there", words))) == len(names)
+    assert "but are alike" in words
     tab.select_option("#explorer-kind", "all")
     tab.select_option("#explorer-label", "1")
-    shown = {tab.evaluate(CELLS, "Images of")[k][0] for k in range(25)}
+    shown = {number for number, face, *_ in tab.evaluate(CELLS, "Images of") if not face}
     first = explorer_data([])["splits"]["test"]["first_row"]
     assert shown <= {str(int(re.search(r"\d+", path.name)[0]) - first) for path in names}
-    assert tab.locator("canvas").count() == 25
+    assert len(shown) == tab.locator("canvas").count() > 20
 
 
 def test_the_page_works_offline(visit: Callable, built: Path, tab: Any) -> None:

@@ -152,7 +152,7 @@
     for (const [split, { images }] of Object.entries(kept)) {
       const name = split === "val" ? "PublicTest" : "PrivateTest";
       if (!images.length) throw new Refused(`${file.name} holds no row of ${name}, our ${split}: the whole fer2013.csv or icml_face_data.csv is needed.`);
-      if (images.length !== sizes[split]) throw new Refused(`${file.name} holds ${images.length} rows of ${name} instead of ${sizes[split]}: it is not the official file, or cut short.`);
+      if (images.length !== sizes[split]) throw new Refused(`${file.name} holds ${images.length.toLocaleString("en-GB")} ${images.length === 1 ? "row" : "rows"} of ${name} instead of ${sizes[split].toLocaleString("en-GB")}: it is not the official file, or cut short.`);
     }
     return kept;
   };
