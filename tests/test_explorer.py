@@ -22,6 +22,7 @@ import nbformat
 import numpy as np
 import pytest
 import test_book
+import yaml
 from recorded import example
 from scipy.stats import binomtest
 from test_book import AXE, FOLLOWED, GRAVE, SEEN, axe, browser  # noqa: F401 - fixtures
@@ -386,6 +387,10 @@ def test_two_records_are_compared_as_the_package_does(visit: Callable, built: Pa
     rows = cells(tab, "The records behind")
     assert rows["record"] == [a.name, b.name]
     assert rows["what it is"] == ["CPU", "CPU"]
+    links = tab.locator("[data-part=records] a").evaluate_all("links => links.map(link => link.href)")
+    config = yaml.safe_load((ROOT / "_config.yml").read_text())
+    at = f"{config['repository']['url']}/blob/main/results/runs"
+    assert links == [f"{at}/{record.name}.json" for record in (a, b)]
 
 
 def test_all_seeds_are_summed_up(visit: Callable, full: Path, everything: list[Record]) -> None:
@@ -493,6 +498,12 @@ def test_all_is_done_by_keyboard(visit: Callable, built: Path) -> None:
         assert tab.evaluate("selector => document.activeElement.matches(selector)", selector), selector
         style = tab.evaluate("getComputedStyle(document.activeElement).outlineStyle")
         assert style == "solid", selector
+    tab.keyboard.press("Shift+Tab")
+    tab.keyboard.press("Shift+Tab")
+    tab.keyboard.press("ArrowDown")  # small_vgg, then basic_cnn
+    assert "B (basic_cnn" in status(tab)
+    assert tab.evaluate("document.activeElement.id") == "explorer-b", "the keyboard lost its place"
+    press_until(tab, "#explorer-split")
     before = status(tab)
     tab.keyboard.press("ArrowUp")  # test, then val
     assert "On val" in status(tab) != before
@@ -504,6 +515,11 @@ def test_all_is_done_by_keyboard(visit: Callable, built: Path) -> None:
     tab.keyboard.press("Enter")
     assert "shown are 26 to 50" in tab.evaluate(ASIDE)
     assert tab.evaluate("document.activeElement.textContent") == "Next"
+    while tab.evaluate("document.activeElement.textContent") == "Next":
+        tab.keyboard.press("Enter")
+    assert tab.evaluate("document.activeElement.textContent") == "Previous", (
+        "the end of the list holds no keyboard"
+    )
     press_until(tab, "#explorer-table")
     press_until(tab, "#explorer-folder")
 

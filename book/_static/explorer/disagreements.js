@@ -75,6 +75,9 @@
     const turn = (step) => {
       filter.page += step;
       render(true);
+      // A button that is off lets go of the keyboard.
+      if (next.disabled && step > 0) back.focus();
+      if (back.disabled && step < 0) next.focus();
     };
     const back = make("button", { type: "button", onclick: () => turn(-1) }, "Previous");
     const next = make("button", { type: "button", onclick: () => turn(1) }, "Next");
@@ -125,6 +128,7 @@
         tell(`${name} is read. ${faces.verify(kept, model).map((one) => one.text).join(" ")}`);
       } catch (error) {
         if (running !== own) return;
+        table.value = folder.value = ""; // so that the same one, mended, can be chosen again
         tell(error instanceof faces.Refused ? error.message : `${name} cannot be read (${error.message}).`);
       } finally {
         if (running === own) {

@@ -56,13 +56,16 @@
         setSeeds();
         show(true);
       });
+      let field = make("div");
       const setSeeds = () => {
         const made = select(`Seed of ${letter}`, `explorer-${key}-seed`, seeds(state[key].id), state[key].seed, (seed) => {
           state[key].seed = seed === "all" ? "all" : Number(seed);
           show(true);
         });
-        fields.replaceChildren(network, made);
+        field.replaceWith(made);
+        field = made;
       };
+      fields.append(network, field);
       const sync = () => {
         network.querySelector("select").value = state[key].id;
         setSeeds();
@@ -79,6 +82,7 @@
     swap.addEventListener("click", () => {
       [state.a, state.b] = [state.b, state.a];
       [filter.answerA, filter.answerB] = [filter.answerB, filter.answerA];
+      filter.kind = { a: "b", b: "a" }[filter.kind] ?? filter.kind;
       sync();
       show(true);
     });
@@ -110,6 +114,7 @@
       const without = [a, b].filter((side) => !side.records.length);
       unit.hidden = without.length > 0;
       const words = [];
+      if (changed) unknown = [];
       if (unknown.length) words.push(`The address names ${unknown.join(" and ")}, which is not recorded here; shown is the usual choice instead.`);
       if (without.length) {
         const names = without.map((side) => `${side.letter} (${side.network.label})`).join(" and ");
@@ -132,7 +137,6 @@
       }
       status.textContent = words.join(" ");
       if (changed) {
-        unknown = [];
         writing = model.format(state);
         history.replaceState(null, "", writing);
       }

@@ -17,7 +17,7 @@
       ["weights kept", (side, record) => `of epoch ${record.best_epoch}`],
       ["accuracy on train", (side, record) => percent(record.train_accuracy)],
       ["device", (side, record) => record.device],
-      ["numbers", (side, record) => record.precision],
+      ["number format", (side, record) => record.precision],
       ["training took", (side, record) => `${count(record.minutes)} minutes`],
       ["commit", (side, record) => record.commit.slice(0, 10) + (record.commit.includes("+") ? ", changed" : "")],
     ];
