@@ -415,6 +415,14 @@ def test_all_seeds_are_summed_up(visit: Callable, full: Path, everything: list[R
     tab.select_option("#explorer-kind", "a")
     wanted = int(((votes[0] == labels) & (votes[1] != labels)).sum())
     assert tab.inner_text(".explorer-count").startswith(f"{wanted:,} images")
+    twins = groups[0][0].twins("test")
+    for selector, value in (("label", "3"), ("answer-a", "3"), ("answer-b", "4"), ("twins", "none")):
+        tab.select_option(f"#explorer-{selector}", value)
+    wanted = np.flatnonzero((labels == 3) & (votes[0] == 3) & (votes[1] == 4) & ~twins)
+    shown = tab.evaluate(CELLS, "Images of")
+    assert [int(row[0]) for row in shown] == wanted[:25].tolist()
+    agree = (answers[1][wanted[0]] == 4).sum()
+    assert shown[0][1:4] == ["happy", shown[0][2], f"✗ sad ({agree} of 5)"]
     mean = np.mean([record.metrics("test")["confusion"] for record in groups[0]], axis=0)
     assert cells(tab, "A: ")["happy"][3] == f"{mean[3, 3]:.1f}"
     assert tab.locator("[data-part=curves] svg polyline").count() >= 4 * 10
@@ -503,6 +511,7 @@ def test_all_is_done_by_keyboard(visit: Callable, built: Path) -> None:
     tab.keyboard.press("ArrowDown")  # small_vgg, then basic_cnn
     assert "B (basic_cnn" in status(tab)
     assert tab.evaluate("document.activeElement.id") == "explorer-b", "the keyboard lost its place"
+    tab.keyboard.press("ArrowUp")
     press_until(tab, "#explorer-split")
     before = status(tab)
     tab.keyboard.press("ArrowUp")  # test, then val
