@@ -1,8 +1,8 @@
 """What the book needs and neither Jupyter Book 1 nor its theme does; each part says what it mends.
 
 ``fercourse_book`` settles the address, ``fercourse_mathjax`` brings the formulas' typesetter along, and
-``fercourse_pages`` corrects the pages themselves. ``fercourse_ledger`` shows what became of every claim, and
-``fercourse_results`` what is recorded.
+``fercourse_pages`` corrects the pages themselves. ``fercourse_ledger`` shows what became of every claim,
+``fercourse_results`` what is recorded, and ``fercourse_explorer`` brings the results explorer its data.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import Any
 from urllib.parse import urlsplit
 
+import fercourse_explorer
 import fercourse_ledger
 import fercourse_mathjax
 import fercourse_pages
@@ -34,4 +35,5 @@ def setup(app: Sphinx) -> dict[str, Any]:
     fercourse_ledger.setup(app)
     fercourse_pages.setup(app)
     fercourse_results.setup(app)
+    fercourse_explorer.setup(app)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -98,7 +98,7 @@ def signatures(images: np.ndarray, projections: np.ndarray | None = None) -> np.
     for start in range(0, len(flat), 2048):
         # Sums stay below 2**24, so that float32 holds them exactly, in whatever order they are added.
         sums = (flat[start : start + 2048].astype(np.float32) @ planes).astype(np.int64)
-        out[start : start + len(sums)] = sums // _DIVISORS % 256
+        out[start : start + len(sums)] = sums // DIVISORS % 256
     return out
 
 
@@ -205,13 +205,18 @@ def assign_rows(
 
 
 #: What the sums are divided by: the number of pixels or the length of the weights, times the step.
-_DIVISORS = np.array([2304 // 4, 96, 96, 96, 48, 48, 107, 107])
+DIVISORS = np.array([2304 // 4, 96, 96, 96, 48, 48, 107, 107])
+
+
+def packed_signs() -> np.ndarray:
+    """The signs of the projections, a bit a pixel: uint8 (7, 288), as `weights` takes them."""
+    with resources.files("fercourse.data").joinpath("hashes.npz").open("rb") as file, np.load(file) as stored:
+        return stored["signs"]
 
 
 @functools.lru_cache(maxsize=1)
 def _weights() -> np.ndarray:
-    with resources.files("fercourse.data").joinpath("hashes.npz").open("rb") as file, np.load(file) as stored:
-        return weights(stored["signs"])
+    return weights(packed_signs())
 
 
 def weights(packed: np.ndarray) -> np.ndarray:
