@@ -1,4 +1,4 @@
-"""A run's record: what was trained, where, how it went and what it predicts, in at most 20 KB of JSON.
+"""A run's record: what was trained, where, how it went and what it predicts, in at most 15 KB of JSON.
 
 Everything the book shows of a training is computed from these files, without torch and without the data set.
 """
@@ -23,7 +23,7 @@ from fercourse.errors import FercourseError, nearest, one_line, shown
 from fercourse.files import clear_temporary, locked, write_text
 from fercourse.packing import pack_classes, pack_floats, unpack_classes, unpack_floats  # noqa: F401 - to be found here
 
-MAX_BYTES = 20_000
+MAX_BYTES = 15_000
 #: Names of records; a dot begins that of a file whose writing was cut off.
 RECORDS = "[!.]*.json"
 #: Keys of a configuration that do not make another experiment.
@@ -320,7 +320,7 @@ def write_record(data: Mapping[str, Any], folder: str | os.PathLike[str] | None 
     """Check a record and write it to ``runs/<name>.json`` of the results folder, once; return the path.
 
     Raises:
-        FercourseError: it is no record, is over 20 KB, holds test predictions of a configuration that
+        FercourseError: it is no record, is over 15 KB, holds test predictions of a configuration that
             final.yml does not list, or a record of that name exists already.
     """
     folder = Path(folder or results_folder())

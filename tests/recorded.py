@@ -9,6 +9,7 @@ import numpy as np
 from fercourse.data.hashes import OFFICIAL_FINGERPRINT, official
 from fercourse.recipes import make_config
 from fercourse.records import is_shortened, pack_classes, pack_floats, record_name
+from fercourse.runs import LIBRARIES
 
 RANDOM = np.random.default_rng(0)
 
@@ -48,7 +49,7 @@ def example(
             "commit": "0" * 40,
             "python": "3.12.1",
             "system": "Linux",
-            "versions": {"torch": "2.11.0"},
+            "versions": dict.fromkeys(("fercourse", *LIBRARIES), "2.11.0+cu130"),
             "device": "a GPU",
             "device_kind": "cuda",
             "precision": "bf16",
@@ -66,7 +67,7 @@ def example(
             },
         },
         "best_epoch": 3,
-        "batch_losses": pack_floats(RANDOM.random(3 * batches) + 1),
+        "batch_losses": pack_floats(np.linspace(2, 1.2, 3 * batches) + RANDOM.normal(0, 0.15, 3 * batches)),
         "train_accuracy": 0.9,
         "val": split_of(table.labels[table.splits == 1], 0.6),
     }

@@ -6,6 +6,7 @@ import copy
 import json
 import subprocess
 import sys
+import zlib
 from types import SimpleNamespace
 
 import numpy as np
@@ -43,6 +44,34 @@ def test_packing_is_exact():
     assert unpack_classes(pack_classes(classes)).tolist() == classes.tolist()
     values = [0.5, 1.9461, 3e-3]
     assert unpack_floats(pack_floats(values)) == pytest.approx(values, rel=1e-3)
+    half = RANDOM.normal(1.5, 0.5, 2694).astype(np.float16)
+    assert unpack_floats(pack_floats(half)).astype(np.float16).tobytes() == half.tobytes()
+    assert unpack_floats(pack_floats([])).shape == (0,)
+
+
+def test_losses_packed_by_an_earlier_version_are_read():
+    import base64
+
+    values = np.array([1.5, 0.25, 2.0], dtype="<f2")
+    assert unpack_floats(base64.b64encode(values.tobytes()).decode()).tolist() == values.tolist()
+
+
+@pytest.mark.parametrize("text", ["z:", "z:abc", "z:" + pack_floats([1.5] * 9)[2:-5], "z:\x7f\x00"])
+def test_losses_cut_short_are_no_record(text):
+    with pytest.raises((ValueError, zlib.error)):
+        unpack_floats(text)
+    data = example()
+    data["batch_losses"] = text
+    with pytest.raises(FercourseError, match="a value is damaged"):
+        check_record(data, "x")
+
+
+def test_paper_2s_records_fit_with_twice_as_many_batches(listed):
+    """Batches of 32: 2,694 losses in three epochs."""
+    (listed / "final.yml").write_text("- {model: resnet50v2, recipe: paper2, why: a pair}\n")
+    data = example("paper2", with_test=True, model="resnet50v2")
+    assert len(unpack_floats(data["batch_losses"])) == 2694
+    assert write_record(data, listed).stat().st_size <= MAX_BYTES
 
 
 def test_the_largest_record_fits_and_comes_back(listed):
@@ -202,6 +231,7 @@ def test_committed_records_are_records_and_need_no_torch():
     """A reader of the book's numbers needs neither torch nor the data set."""
     code = """
 import sys
+import zlib
 class NoTorch:
     def find_spec(self, name, path=None, target=None):
         if name.partition(".")[0] == "torch":

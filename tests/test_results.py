@@ -94,6 +94,22 @@ def test_a_record_appears_in_its_row_alone(empty: Path) -> None:
     assert text == f"{(first + second) / 2:.1%} ± {100 * abs(first - second) / 2**0.5:.1f} (2 seeds)"
 
 
+def test_trainings_on_a_processor_are_named_so_wherever_they_are_shown(empty: Path) -> None:
+    from fercourse.results.shown import marked, record_links, seeds_of
+
+    for seed, kind in enumerate(("cpu", "cuda")):
+        record = example(with_test=True, model="vgg16", seed=seed)
+        record["environment"]["device_kind"] = kind
+        record["name"] += "-cpu" * (kind == "cpu")
+        write_record(record, empty)
+        (group,) = (group for group in results.groups("table2") if group.model == "vgg16")
+        mark = ("CPU", "1 of 2 on a CPU")[seed]
+        assert group.summary().endswith(f"({seed + 1} seed{'s' * seed}, {mark})")
+        assert seeds_of(group, "test") == f"{seed + 1} ({mark})"
+        assert marked("VGG16", group) == f"VGG16 ({mark})"
+    assert str(record_links(group)) == "seed 0, CPU, seed 1"
+
+
 def test_shortened_trainings_and_drawn_faces_stay_out(empty: Path) -> None:
     add(empty, "resnet18", epochs=5)
     assert not any(group.records for group in results.groups("table2"))

@@ -17,7 +17,7 @@ from fercourse import plots
 from fercourse.papers import EARLY, TABLE1, TABLE2
 from fercourse.results import PENDING, augmentations, choices, networks, paper2, pareto_front
 from fercourse.results.recorded import Group
-from fercourse.results.shown import listed
+from fercourse.results.shown import listed, marked
 
 #: Inches; the narrow one is shown where the screen has at most 600 pixels, at about its own size.
 WIDTHS = {"wide": 6.6, "narrow": 3.5}
@@ -109,7 +109,8 @@ def spread(rows: Mapping[str, Sequence[float] | np.ndarray]) -> str:
 
 
 def _seeds(rows: dict[str, Group], paper: dict[str, float], split: str, what: str) -> Drawn:
-    values = {name: group.accuracies(split) for name, group in rows.items()}
+    values = {marked(name, group): group.accuracies(split) for name, group in rows.items()}
+    paper = {marked(name, rows[name]): value for name, value in paper.items()}
     height = 1.1 + 0.36 * len(rows)
     return Drawn(
         alt=f"Accuracy on {split}, a row each of {len(rows)} {what}. A diamond marks what the paper reports, "
@@ -183,7 +184,7 @@ def _read(curves: dict[str, np.ndarray], at: int, form: str, when: str) -> str:
 
 def paper2_batches() -> Drawn:
     rows, width = paper2.rows(), 50
-    curves = {name: paper2.batch_curves(group, width) for name, group in rows.items()}
+    curves = {marked(name, group): paper2.batch_curves(group, width) for name, group in rows.items()}
     epoch = paper2.batches_per_epoch(next(iter(rows.values())))
     steps = max((values.shape[1] for values in curves.values() if len(values)), default=0)
     x = (np.arange(steps) + 0.5) * width
@@ -210,7 +211,8 @@ def paper2_batches() -> Drawn:
 
 
 def _epochs(column: str, what: str, epochs: int | None, levels: dict[str, float]) -> Drawn:
-    curves = {name: paper2.curves(group, column) for name, group in paper2.rows().items()}
+    rows = paper2.rows()
+    curves = {marked(name, group): paper2.curves(group, column) for name, group in rows.items()}
     shown = {name: values[:, :epochs] if len(values) else values for name, values in curves.items()}
     when = "all epochs" if epochs is None else f"the first {epochs} epochs"
     lines = f" Thin lines mark {listed(list(levels))}." if levels else ""
@@ -242,7 +244,8 @@ def paper2_all() -> Drawn:
 
 
 def _matrix(row: str) -> Drawn:
-    found = paper2.confusion(paper2.rows()[row])
+    group = paper2.rows()[row]
+    found, row = paper2.confusion(group), marked(row, group)
     if found is None:
         told, heights = f"Nothing is recorded yet: a frame says {PENDING}.", (1.5, 1.5)
     else:

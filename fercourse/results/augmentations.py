@@ -44,7 +44,7 @@ def accuracy_table() -> Shown:
             "ours": percent(group.accuracies("val")),
             "letters": display[name],
             "without twins": percent(group.accuracies("val", without_twins=True)),
-            "seeds": seeds_of(group.accuracies("val")),
+            "seeds": seeds_of(group),
         }
         for name, group in found.items()
     }

@@ -117,7 +117,7 @@ def choices_table() -> Shown:
                 "val": percent(settled.accuracies("val")),
                 "difference": "settled",
                 "McNemar's p": "settled",
-                "seeds": seeds_of(settled.records),
+                "seeds": seeds_of(settled),
             }
         told = {"difference": PENDING, "McNemar's p": PENDING}
         pair = shared_seed(choice)
@@ -131,7 +131,7 @@ def choices_table() -> Shown:
         rows[_said(choice.group.config, list(choice.changed))] = {
             "val": percent(choice.group.accuracies("val")),
             **told,
-            "seeds": seeds_of(choice.group.records),
+            "seeds": seeds_of(choice.group),
         }
     caption = "Accuracy on val by what the papers leave open; differences in points, of one seed"
     return Shown(caption, {name: pd.DataFrame(rows).T for name, rows in parts.items()}, corner="choice")
@@ -231,16 +231,11 @@ def scarce() -> dict[float, dict[str, Group]]:
 def scarce_table() -> Shown:
     """Accuracy on val by share of the training images, each way a column."""
     frame = {
-        f"{share:.0%}": {way: _val_with_seeds(group) for way, group in ways.items()}
+        f"{share:.0%}": {way: group.summary("val") for way, group in ways.items()}
         for share, ways in scarce().items()
     }
     caption = "ResNet18's accuracy on val by share of the training images"
     return Shown(caption, {"": pd.DataFrame(frame).T}, corner="share of train")
-
-
-def _val_with_seeds(group: Group) -> str:
-    values = group.accuracies("val")
-    return f"{percent(values)} ({counted(len(values), 'seed')})" if len(values) else PENDING
 
 
 def scarce_gains() -> Shown:

@@ -19,6 +19,7 @@ from fercourse.results.shown import (
     letters,
     letters_told,
     listed,
+    marked,
     percent,
     record_links,
     seeds_of,
@@ -74,7 +75,7 @@ def test_table() -> Shown:
             "ours": percent(group.accuracies()),
             "letters": display[name],
             "without twins": percent(group.accuracies(without_twins=True)),
-            "seeds": seeds_of(group.accuracies()),
+            "seeds": seeds_of(group, "test"),
         }
 
     return Shown("Accuracy on test: mean ± standard deviation over the seeds", _parts(cells))
@@ -219,7 +220,7 @@ def cost_points(price: str) -> dict[str, list[tuple[str, float, float]]]:
     points = {
         "paper": [(name, prices[name], TABLE2[name].test) for name in found],
         "ours, mean over seeds": [
-            (name, prices[name], float(group.accuracies().mean()))
+            (marked(name, group), prices[name], float(group.accuracies().mean()))
             for name, group in found.items()
             if len(group.accuracies())
         ],

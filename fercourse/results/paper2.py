@@ -181,7 +181,7 @@ def end_table() -> Shown:
             "test": percent(group.accuracies()),
             f"volatility, first {FIRST[-1]} epochs": _points(early),
             "volatility, all epochs": _points(swing),
-            "seeds": seeds_of(group.records),
+            "seeds": seeds_of(group),
         }
 
     return Shown(

@@ -95,6 +95,18 @@ class Group:
     def model(self) -> str:
         return self.config.model
 
+    @property
+    def mark(self) -> str:
+        """What to say wherever these trainings are shown: 'CPU', '1 of 5 on a CPU', or nothing."""
+        count = sum(record.data["environment"]["device_kind"] == "cpu" for record in self.records)
+        return (
+            ""
+            if not count
+            else "CPU"
+            if count == len(self.records)
+            else f"{count} of {len(self.records)} on a CPU"
+        )
+
     def accuracies(self, split: str = "test", *, without_twins: bool = False) -> np.ndarray:
         """Return the accuracy of every seed that holds the split, float64, shares between 0 and 1."""
         found = []
@@ -105,12 +117,16 @@ class Group:
         return np.array(found)
 
     def summary(self, split: str = "test", *, without_twins: bool = False) -> str:
-        """Return '70.1% ± 0.3 (5 seeds)': mean and standard deviation; 'pending' without a record."""
+        """Return '70.1% ± 0.3 (5 seeds)': mean and standard deviation; 'pending' without a record.
+
+        Trainings on a CPU are named: '57.0% (1 seed, CPU)'.
+        """
         values = self.accuracies(split, without_twins=without_twins)
         if not len(values):
             return PENDING
         spread = f" ± {100 * values.std(ddof=1):.1f}" if len(values) > 1 else ""
-        return f"{values.mean():.1%}{spread} ({len(values)} seed{'s' * (len(values) > 1)})"
+        seeds = f"{len(values)} seed{'s' * (len(values) > 1)}"
+        return f"{values.mean():.1%}{spread} ({', '.join(filter(None, [seeds, self.mark]))})"
 
 
 def groups(grid: str, records: Iterable[Record] | None = None) -> list[Group]:

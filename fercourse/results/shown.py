@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence, Sized
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import combinations
 
@@ -52,7 +52,13 @@ class RecordLinks:
 
 def record_links(group: Group) -> RecordLinks:
     """Return the cell that leads to every record of a group, by its seed."""
-    return RecordLinks(tuple((f"seed {record.seed}", record.name) for record in group.records))
+    links = ((", ".join(filter(None, [f"seed {r.seed}", r.qualifiers])), r.name) for r in group.records)
+    return RecordLinks(tuple(links))
+
+
+def marked(name: str, group: Group) -> str:
+    """Return a row's name with what must be said of its trainings: 'basic CNN (CPU)'."""
+    return f"{name} ({group.mark})" if group.mark else name
 
 
 def percent(values: Iterable[float], digits: int = 1) -> str:
@@ -64,9 +70,10 @@ def percent(values: Iterable[float], digits: int = 1) -> str:
     return f"{sample.mean():.{digits}%}{spread}"
 
 
-def seeds_of(values: Sized) -> str:
-    """Return how many seeds there are, as a cell."""
-    return str(len(values)) if len(values) else PENDING
+def seeds_of(group: Group, split: str = "val") -> str:
+    """Return how many seeds hold a split, as a cell; 'CPU' where they were trained on one."""
+    count = sum(record.has(split) for record in group.records)
+    return marked(str(count), group) if count else PENDING
 
 
 def counted(number: int, one: str, many: str | None = None) -> str:
@@ -145,7 +152,9 @@ def state_told(rows: Mapping[str, Group], split: str) -> str:
     ready = sum(enough(group, split) for group in rows.values())
     if not any(group.records for group in rows.values()):
         return f"None of the {len(rows)} rows has a record yet: all of ours is {PENDING}."
-    return f"{ready} of the {len(rows)} rows have records of {FEWEST_SEEDS} seeds or more."
+    told = f"{ready} of the {len(rows)} rows have records of {FEWEST_SEEDS} seeds or more."
+    on_cpu = [f"'{name}' ({group.mark})" for name, group in rows.items() if group.mark]
+    return f"{told} Trained without a GPU: {listed(on_cpu)}." if on_cpu else told
 
 
 def letters_told(rows: Mapping[str, Group], split: str) -> str:
