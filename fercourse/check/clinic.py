@@ -82,14 +82,14 @@ PATIENTS: dict[str, Patient] = {
         2,
         (
             "accuracy on train is far above that on test",
-            "four rows are strong on the diagonal, three beside it",
+            "three rows are strongest on the diagonal, three others beside it, in a ring",
             "disgust has the fewest images",
             "a second evaluation gives the same matrix",
         ),
         {
-            "labels out of step": "then all seven rows would be spread alike, like the class shares; here four "
-            "rows are strong on the diagonal and three beside it",
-            "pixels scaled twice": "then hardly any class would be recognised; four are, as well as ever",
+            "labels out of step": "then all seven rows would be spread alike, like the class shares; here three "
+            "rows are strongest on the diagonal and three others beside it, in a ring",
+            "pixels scaled twice": "then hardly any class would be recognised; *happy* and *angry* are, as well as ever",
             "val and test swapped": "the two splits are about equally hard: a swap costs a point or two, not half",
             "model left in train mode": "that blurs all rows; it does not send *sad* to one column",
             "micro-F1": "the accuracy itself is low here, not only what is reported beside it",
@@ -181,7 +181,7 @@ PATIENTS: dict[str, Patient] = {
             "the accuracy is about what is usual",
             "five evaluations give several numbers",
             "on faces that are their own mirror image, all five agree",
-            "the mean of many evaluations is close to the number without the mistake",
+            "the mean over all runs is close to that without the flip",
         ),
         {
             "model left in train mode": "dropout would change the answers to symmetrical faces too, and on those "
