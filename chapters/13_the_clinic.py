@@ -550,7 +550,7 @@ assert (seen["epoch"] == seen["test highest"]).all()
 assert (seen["reported"] - seen["fresh faces"]).mean() > 0
 print("Reported above fresh faces, on average over the runs.")
 
-# %% mystnb={"image": {"alt": "Accuracy by epoch on test and on fresh faces, each the mean of patient G's eight runs. Both rise from about 40 to about 75 per cent and lie on one another throughout. A dotted level line, the mean of what is reported, lies above both over the whole width."}}
+# %% mystnb={"image": {"alt": "Accuracy by epoch on test and on fresh faces, each the mean of patient G's eight runs. Both rise from about 30 to about 75 per cent and lie on one another throughout. A dotted level line, the mean of what is reported, lies above both over the whole width."}}
 pair = {"test": curves, "fresh faces": accuracy(told, fresh)}
 ax = plots.history(
     {name: values.mean(1) for name, values in pair.items()},

@@ -25,17 +25,45 @@ from fercourse.errors import nearest, shown
 __all__ = ["MISTAKES", "PATIENTS", "consult"]
 
 
+class _Told(BaseException):
+    """What a planted model has to say to the student; no `except Exception` of theirs or ours catches it."""
+
+
+class _Shared(list[Any]):
+    """A list that copies of its owner go on sharing."""
+
+    def __deepcopy__(self, _: Any) -> _Shared:
+        return self
+
+
 def _call(
     function: Callable[..., Any], *args: Any, what: str, causes: dict[str, str] | None = None, **options: Any
 ) -> Any:
     """Call the student's code; of an exception, say what is likely to have caused it."""
     try:
         return run(function, *args, what=what, **options)
+    except _Told as error:
+        raise Wrong(str(error)) from error
     except Wrong as error:
-        for part, cause in (causes or {}).items():
-            if part.lower() in str(error).lower():
-                raise Wrong(f"{cause}\n{error}") from error
-        raise
+        raise _caused(error, causes or {}) from error
+
+
+def _caused(error: Wrong, causes: dict[str, str]) -> Wrong:
+    """Return what was raised, with its likely cause in front."""
+    text = str(error)
+    if " raised " in text:
+        for part, cause in causes.items():
+            if part.lower() in text.lower():
+                return Wrong(f"{cause}\n{text}")
+    return error
+
+
+def _judge(answer: Any, name: str, causes: dict[str, str], **how: Any) -> None:
+    """Judge a function as `judge_function` does, with the likely cause in front of an exception."""
+    try:
+        judge_function(answer, name, **how)
+    except Wrong as error:
+        raise _caused(error, causes) from error
 
 
 def _number(value: Any) -> float | None:
@@ -183,6 +211,8 @@ def _macro_f1(labels: Any, preds: Any, *, kind: str = "right", over: str = "seen
             "average": lambda: ((p0 + r0) / 2).mean(),
             "geometric": lambda: np.sqrt(p0 * r0).mean(),
             "product": lambda: (p0 * r0).mean(),
+            "first": lambda: f1[0],
+            "last": lambda: f1[-1],
             "median": lambda: np.median(f1),
             "least": lambda: f1.min(),
             "greatest": lambda: f1.max(),
@@ -230,9 +260,14 @@ def _judge_macro_f1(answer: Any) -> str:
         return Mistake(partial(_macro_f1, **options), message)
 
     unlabelled = "A class that is predicted without having an image has an F1 of 0, and counts; here it is left out: the mean is over the classes of the labels alone."
-    judge_function(
+    _judge(
         answer,
         "macro_f1",
+        causes={
+            "ZeroDivision": "A class may have no image, or no prediction, or no hit: F1 as 2 h / (n + m) needs no other quotient, and is 0 without a hit.",
+            "multiclass": "f1_score must be told which mean it is to take: average=\"macro\".",
+            "truth value of an array": "`and`, `or` and == without brackets do not go image by image: (labels == k) & (preds == k).",
+        },
         reference=_macro_f1,
         cases=[
             case("200 labels and predictions of seven classes", y, p),
@@ -262,6 +297,8 @@ def _judge_macro_f1(answer: Any) -> str:
             wrong("F1 is the harmonic mean of precision and recall, 2 P R / (P + R), not their plain mean.", kind="average"),
             wrong("F1 is the harmonic mean of precision and recall, not the root of their product.", kind="geometric"),
             wrong("That is precision times recall: F1 = 2 P R / (P + R).", kind="product"),
+            wrong("That is the F1 of the first class alone: does the `return` stand inside the loop?", kind="first"),
+            wrong("That is the F1 of the last class alone: gather them in a list.", kind="last"),
             wrong("That is the median over the classes; the mean is asked for.", kind="median"),
             wrong("That is the least F1; the mean is asked for.", kind="least"),
             wrong("That is the greatest F1; the mean is asked for.", kind="greatest"),
@@ -324,9 +361,19 @@ def _judge_to_emotions(answer: Any) -> str:
     def table(labels: Any, names: Sequence[str]) -> np.ndarray:
         return np.array([EMOTIONS.index(n) for n in names])[np.asarray(labels)]
 
-    judge_function(
+    _judge(
         answer,
         "to_emotions",
+        causes={
+            "size 0": "There may be no image at all: give np.vectorize its otypes=[int], or make a table.",
+            "only integer scalar": "A list takes one number at a time: go through the labels, or make the table an array.",
+            "tuple indices must be": "EMOTIONS[...] asks for a number; the place of a name is EMOTIONS.index(name).",
+            "list indices must be": "A list takes one whole number at a time: go through the labels, or make the table an array.",
+            "is not in list": "A folder may be missing, so that not every emotion stands in `folders`: look up folders[label] in EMOTIONS.",
+            "KeyError": "The table lacks one of the labels or names: it needs a place for each name in `folders`.",
+            "out of bounds": "The table has fewer places than there are folders, or is asked the wrong way round: one place for each folder.",
+            "out of range": "`folders` is asked for more names than it has: label k means folders[k].",
+        },
         reference=_to_emotions,
         cases=[
             case("the seven folders in alphabetical order", _BY_NAME),
@@ -372,6 +419,8 @@ def _explain_emotions(
     seen: dict[str, Any], expected: dict[str, Any], arguments: tuple[Any, ...]
 ) -> str | None:
     found, right = as_array(seen[RESULT]), np.asarray(expected[RESULT])
+    if found is not None and found.dtype.kind in "US":
+        return "Those are names; their places in EMOTIONS are asked for, as numbers."
     if found is None or found.shape != right.shape or found.dtype.kind != "f":
         return None
     bad = sorted({arguments[1][label] for label in np.asarray(arguments[0])[found != right]})
@@ -429,7 +478,9 @@ def _tidy_paths(result: Any, _: tuple[Any, ...]) -> dict[str, Any]:
     """Take paths for texts, and tuples and arrays for lists."""
     if isinstance(result, dict):
         result = {
-            key: [str(p) if isinstance(p, PurePath) else p for p in value]
+            key: value
+            if isinstance(value, list) and all(isinstance(p, str) for p in value)
+            else [str(p) if isinstance(p, PurePath) else p for p in value]
             if isinstance(value, (list, tuple, np.ndarray))
             else value
             for key, value in result.items()
@@ -444,6 +495,10 @@ _ROUGH: dict[Callable[[Sequence[str]], Any], str] = {
     lambda p: _merge(_splits(p), "test"): _MERGED,
     lambda p: _merge(_splits(p), "val"): _MERGED,
 }  # fmt: skip
+
+
+def _sorted(found: dict[str, list[str]]) -> dict[str, list[str]]:
+    return {name: sorted(map(str, paths)) for name, paths in found.items()}
 
 
 def _explain_splits(seen: dict[str, Any], expected: dict[str, Any], arguments: tuple[Any, ...]) -> str | None:
@@ -466,10 +521,14 @@ def _explain_splits(seen: dict[str, Any], expected: dict[str, Any], arguments: t
             return "A set has no order: give the paths in a list, in the order in which they came."
         if not isinstance(value, list):
             return f"What stands under {name!r} is {type(value).__name__}, not a list of paths."
+    if len({id(value) for value in found.values()}) == 1 and any(found.values()):
+        return "All three keys hold one and the same list (dict.fromkeys makes it so): each needs a list of its own."
+    if not any(found.values()) and any(right.values()):
+        return "All three lists are empty: names only *begin* with Training, PublicTest or PrivateTest, as in PrivateTest_88305.jpg."
     flat = [path for value in found.values() for path in value]
     given = list(arguments[0])
     for rule, text in _ROUGH.items():
-        if sum(map(bool, found.values())) > 1 and rule(given) == found:
+        if sum(map(bool, found.values())) > 1 and _sorted(rule(given)) == _sorted(found):
             return text
     for name, usage in zip(("train", "val", "test"), _USAGE, strict=True):
         strangers = [path for path in found[name] if path not in right[name]]
@@ -542,9 +601,14 @@ def _judge_splits(answer: Any) -> str:
     def own_name(path: str) -> str:
         return path.rpartition("/")[2]
 
-    judge_function(
+    _judge(
         answer,
         "splits",
+        causes={
+            "files among them": "A file that is none of the three kinds stops the program: leave it out.",
+            "No such file": "The files need not be there: only the paths are given.",
+            "KeyError": "A file's name is none of the three, or a key is missing at the start: begin with three empty lists.",
+        },
         reference=_splits,
         cases=[
             case(plain, "the paths of a common copy, in no order"),
@@ -596,20 +660,20 @@ class _Planted(nn.Module):
         self.weight = nn.Parameter(torch.ones(()))
         self.table = {True: torch.as_tensor(in_training), False: torch.as_tensor(preds)}
         self.classes = classes
-        self.asked: list[np.ndarray] = []
-        self.modes: list[tuple[bool, bool]] = []
+        self.asked = _Shared()
+        self.modes = _Shared()
 
     def forward(self, x: Tensor) -> Tensor:
         if x.dim() != 4:
-            raise Wrong(
+            raise _Told(
                 f"The model is asked with a tensor of shape {tuple(x.shape)}; it takes batches (B, 1, height, width), also of one image."
             )
         places = x.detach()[:, 0, 0, 0]
         whole = places.round().long()
         if len(x) == 0:
-            raise Wrong("The model is asked with a batch of no images: stop when there are none left.")
+            raise _Told("The model is asked with a batch of no images: stop when there are none left.")
         if (places - whole).abs().max() > 1e-4 or whole.min() < 0 or whole.max() >= len(self.table[False]):
-            raise Wrong("The images are changed before the model sees them: give them to it as they are.")
+            raise _Told("The images are changed before the model sees them: give them to it as they are.")
         self.asked.append(whole.numpy())
         self.modes.append((self.training, torch.is_grad_enabled()))
         return 4 * nn.functional.one_hot(self.table[self.training][whole], self.classes) * self.weight - 1
@@ -666,6 +730,7 @@ def _judge_accuracy_of(answer: Any) -> str:
         "ZeroDivision": "With fewer images than batch_size the loop makes no batch at all: the last, smaller batch must count.",
         "expected a non-empty list": "With fewer images than batch_size the loop makes no batch at all: the last, smaller batch must count.",
         "non-empty TensorList": "With fewer images than batch_size the loop makes no batch at all: the last, smaller batch must count.",
+        "tensor a (7)": "The seven logits of an image meet its label: is .argmax(dim=1) missing, or along another axis?",
         "must match the size": "Predictions and labels of one batch differ in number: the last batch is smaller than batch_size.",
         "not support argument 0": "Is .argmax(1) missing? The model returns logits, (B, 7).",
         "positional argument": "accuracy_of takes four arguments: model, images, labels, batch_size.",
@@ -751,6 +816,14 @@ def _judge_evaluation(
                 f"It returns several values; one number is asked for: divide all hits by all images.\n{where}."
             )
         raise Wrong(f"It returns {shown(found, 40)}; a number between 0 and 1 is asked for.\n{where}.")
+    if (
+        number > 1
+        and abs(number - round(number)) > 1e-6
+        and not np.isclose(number, 100 * hits.mean(), atol=1e-3)
+    ):
+        raise Wrong(
+            f"A share cannot be above 1: is it a loss, or are batches' accuracies added up?\n{where}, it is {number:.6g}."
+        )
     if not np.isclose(number, hits.mean(), atol=1e-6):
         told = _named_share(number, hits, size) or ""
         if not told and np.isclose(number, hits.mean(), atol=0.00501):
@@ -844,6 +917,8 @@ def _explain_input(seen: dict[str, Any], expected: dict[str, Any], arguments: tu
         if tuple(found.shape) == (b, 3, h, w):
             return "There are three channels; these images have one."
         return None
+    if torch.allclose(found, right, atol=0.02):
+        return "The values are right up to rounding: they seem to be computed in half precision. Convert to float32 first."
     if not torch.isfinite(found).all():
         return "Some values are not finite: is something divided by the greatest value, or by the spread, of a batch that is all black?"
     if float(found.std()) < 1e-6 < float(right.std()):
@@ -861,6 +936,7 @@ def _judge_input_layer(answer: Any) -> str:
         "no attribute 'mean'": "Keep the arguments: self.mean = mean and self.std = std in __init__.",
         "name 'mean' is not defined": "Keep the arguments: self.mean = mean in __init__, and use self.mean in forward.",
         "name 'std' is not defined": "Keep the arguments: self.std = std in __init__, and use self.std in forward.",
+        "is invalid for input of size": "A size is typed in: images may have any height and width, so use unsqueeze(1).",
         "expected 4D": "A batch norm or convolution needs the channel axis first: images.unsqueeze(1).",
     }
 
@@ -933,7 +1009,15 @@ def _judge_input_layer(answer: Any) -> str:
         building = {"positional argument": "InputLayer is built from two arguments, mean and std."}
         mean, std, images = one.make()
         layer = _call(answer, mean, std, what=f"InputLayer({mean}, {std})", causes=building)
-        _call(layer, images, what=f"The layer, called with {one.words},", causes=causes)
+        told = f"The layer, called with {one.words},"
+        inside, outside = (
+            _call(layer.train(mode), images.clone(), what=told, causes=causes) for mode in (True, False)
+        )
+        if isinstance(inside, Tensor) and isinstance(outside, Tensor) and inside.shape == outside.shape:
+            if not torch.allclose(inside.float(), outside.float(), equal_nan=True):
+                raise Wrong(
+                    "In train mode it computes something else than in eval mode: scaling must not depend on the mode, only on the dtype."
+                )
     judge_function(
         through,
         "InputLayer",
@@ -985,6 +1069,7 @@ def _how(x: Tensor, seen: Tensor) -> list[str]:
 def _judge_flip(answer: Any) -> str:
     want_module(answer, "FlipInTraining")
     causes = {
+        "size of tensor a": "The lots need a shape that fits images (N, 1, height, width): one lot an image is (N, 1, 1, 1).",
         "positional argument": "FlipInTraining(network) takes the network, and its forward the images.",
         "no attribute 'network'": "Keep the network: self.network = network in __init__.",
         "no attribute 'forward'": "Keep the network: self.network = network in __init__.",
@@ -1022,7 +1107,7 @@ def _judge_flip(answer: Any) -> str:
                 "Its mode is another after forward: leave model.training to those who call train() and eval()."
             )
         if not watcher.seen:
-            raise Wrong(f"The network is not asked, {words}.")
+            raise Wrong(f"The network is not asked, {words}: does its call stand inside the `if`?")
         if not isinstance(out, Tensor):
             raise Wrong(f"It returns {shown(out, 40)}; return what the network gives.")
         return x, out, list(watcher.seen)
@@ -1123,6 +1208,10 @@ def _flips_in_training(
         raise Wrong(
             "In train mode images are turned upside down: left and right are the *last* axis, x.flip(-1)."
         )
+    if kinds["else"] and torch.all((seen[0] == x) | (seen[0] == x.flip(-1))):
+        raise Wrong(
+            "In train mode a lot is drawn for each pixel, which mixes the face and its mirror image: one lot an image, of shape (N, 1, 1, 1)."
+        )
     if kinds["else"]:
         raise Wrong(
             "In train mode images are changed otherwise than by exchanging left and right: shuffled, or flipped along the axis of the batch?"
@@ -1174,6 +1263,7 @@ class _Growing(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         self.weight = nn.Parameter(torch.zeros(3))
+        self.statistic: Tensor
         self.register_buffer("statistic", torch.zeros(3))
 
     def forward(self, x: Tensor) -> Tensor:
@@ -1192,7 +1282,7 @@ class _Log:
         self._check(model)
         self.trained += 1
         if self.trained >= len(self.tables["val"]):
-            raise Wrong(
+            raise _Told(
                 f"It trains more than {len(self.tables['val']) - 1} epochs, which is what `epochs` says."
             )
         with torch.no_grad():
@@ -1202,12 +1292,12 @@ class _Log:
     def accuracy(self, model: Any, split: Any) -> float:
         self._check(model)
         if split not in self.tables:
-            raise Wrong(
+            raise _Told(
                 f"accuracy is asked for {shown(split, 30)}; the splits are called 'train', 'val' and 'test'."
             )
         age, running = round(float(model.weight[0].detach())), round(float(model.statistic[0]))
         if age != running and split == "test":
-            raise Wrong(
+            raise _Told(
                 "The weights are of one epoch and the running statistics of another: keep model.state_dict(), which holds both, not the parameters alone."
             )
         self.asked.append((split, age, self.trained))
@@ -1216,7 +1306,7 @@ class _Log:
     @staticmethod
     def _check(model: Any) -> None:
         if not isinstance(model, _Growing):
-            raise Wrong(
+            raise _Told(
                 f"It passes {type(model).__name__} where the model belongs: train_one_epoch(model), accuracy(model, split)."
             )
 
@@ -1253,6 +1343,8 @@ def _judge_fit(answer: Any) -> str:
     want_function(answer, "fit")
     causes = {
         "UnboundLocalError": "No epoch was kept: is the best so far set to 0 at the start, and compared by >? An accuracy of 0 must do as well; begin below 0.",
+        "_Growing": "What is kept is the model itself, which goes on being trained: keep a copy of model.state_dict().",
+        "cannot pickle 'generator'": "model.parameters() is a generator and cannot be copied: keep a copy of model.state_dict().",
         "NoneType": "No epoch was kept: is the best so far set to 0 at the start, and compared by >? An accuracy of 0 must do as well; begin below 0.",
         "deepcopy protocol": "Only the graph's leaves can be copied: copy the state_dict, whose tensors are detached.",
         "not callable": 'train_one_epoch and accuracy are functions: call them, train_one_epoch(model) and accuracy(model, "val").',
@@ -1553,6 +1645,8 @@ def _judge_sides(
     leaks = {_key(one) for one in train} & keys
     if leaks:
         _name_leak(train, test, images, where)
+    if in_test - given and not in_train - given and len(test) > len(train):
+        raise Wrong(f"The sides are exchanged: first train, with its mirror images, then test.\n{where}.")
     if in_test - given:
         extra = in_test - given
         if not Counter(key for key, _ in in_test.elements()) - Counter(key for key, _ in given.elements()):
@@ -1572,7 +1666,7 @@ def _judge_sides(
     if in_train != wanted:
         _name_train(in_train, wanted, rest, train, where)
     n, groups = len(images), Counter(map(_key, images))
-    slack = 0.1 * n + max(groups.values())
+    slack = 0.15 * n + max(groups.values())
     if abs(len(test) - share * n) > slack:
         turned = abs(len(test) - (1 - share) * n) <= slack
         raise Wrong(
@@ -1635,6 +1729,11 @@ def _name_train(
     if in_train == rest:
         raise Wrong(
             f"Train is not augmented: each of its images belongs there with its mirror image.\n{where}."
+        )
+    once = Counter(key for key, _ in rest.elements())
+    if pixels == once + once:
+        raise Wrong(
+            f"Train holds its images twice, and no mirror image: left and right are the last axis, [:, :, ::-1].\n{where}."
         )
     lost = sum((asked - pixels).values())
     if not pixels - asked:
