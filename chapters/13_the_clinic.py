@@ -13,20 +13,20 @@
 # %% [markdown]
 # # The clinic
 #
-# > **By the end you can** tell eight common mistakes in reproductions of expression recognition by their symptoms, name the
-# > finding that separates each from its neighbours, mend each so that it stays mended, and ask ten questions of any
+# > **By the end you can** tell eight common mistakes in reproductions of expression recognition by their symptoms, name
+# > the finding that separates each from its neighbours, mend each so that it stays mended, and ask ten questions of any
 # > reported accuracy.
 # >
-# > **You need** chapter 1 for splits and twins, chapter 3 for the training step, chapter 9 for leaks. No GPU: the networks
-# > here are so small that a laptop trains eight of them in seconds, so that the budget changes nothing.
+# > **You need** chapter 1 for splits and twins, chapter 3 for the training step, chapter 9 for leaks. No GPU: the
+# > networks here are so small that a laptop trains eight of them in seconds, so that the budget changes nothing.
 # >
 # > **Time** 65 minutes to read and run, 130 more for the nine exercises.
 #
-# Most mistakes of this field do not crash. The program runs to its end, prints a plausible number, and the number is wrong
-# by one point or by thirty. None of the mistakes below is invented: each stands in public code, often in a line that looks
-# like all the others. This chapter is a hospital ward. Eight reproductions lie in it, each with one mistake. You get a
-# *chart*, that is curves, tables and a few lines of code, and you are to say what ails the patient, by which finding you
-# know, and to mend it. A ninth has two mistakes at once.
+# Most mistakes of this field do not crash. The program runs to its end, prints a plausible number, and the number is
+# wrong by one point or by thirty. None of the mistakes below is invented: each stands in public code, often in a line
+# that looks like all the others. This chapter is a hospital ward. Eight reproductions lie in it, each with one mistake.
+# You get a *chart*, that is curves, tables and a few lines of code, and you are to say what ails the patient, by which
+# finding you know, and to mend it. A ninth has two mistakes at once.
 
 # %%
 # Run this cell first. BUDGET may be "smoke", "quick", "full" or "auto".
@@ -77,10 +77,10 @@ plots.use_style()
 #
 # *6 minutes*
 #
-# Before the ill, a healthy one. It is eight trainings rather than one, so that we learn what is luck: eight dense networks
-# side by side, as in chapter 8, on drawn faces of 12 x 12 pixels. Each has its own faces: out of a pool of 3,000 it is dealt
-# 800 for train, 300 for val and 301 for test. The 1,599 that are left are **fresh**: no training, no choice and no report
-# ever looks at them, so that they tell what a number is worth.
+# Before the ill, a healthy one. It is eight trainings rather than one, so that we learn what is luck: eight dense
+# networks side by side, as in chapter 8, on drawn faces of 12 x 12 pixels. Each has its own faces: out of a pool of
+# 3,000 it is dealt 800 for train, 300 for val and 301 for test. The 1,599 that are left are **fresh**: no training, no
+# choice and no report ever looks at them, so that they tell what a number is worth.
 
 # %%
 drawn = synthetic_faces("easy", sizes=(3000, 0, 0)).train
@@ -178,8 +178,8 @@ assert np.ptp(honest) > 0.01
 print("Test and fresh faces agree on average; single runs differ.")
 
 # %% [markdown]
-# This is what a healthy number looks like: no better than on faces that nobody has looked at, up to the luck of some hundred
-# images.
+# This is what a healthy number looks like: no better than on faces that nobody has looked at, up to the luck of some
+# hundred images.
 #
 # These are the twelve mistakes that a patient may have. Eight of them lie in this ward, each once.
 
@@ -200,8 +200,8 @@ print(textwrap.fill(ch13.consult("A", "leaked duplicates"), 70))
 #
 # *4 minutes*
 #
-# The first four patients print what a network says about the real FER-2013. For them we use a network of this project that
-# has been recorded: `small_vgg`, ten epochs on an ordinary processor. Patient A reports on the test split:
+# The first four patients print what a network says about the real FER-2013. For them we use a network of this project
+# that has been recorded: `small_vgg`, ten epochs on an ordinary processor. Patient A reports on the test split:
 
 # %%
 record = read_record("small_vgg-quick-seed0-cpu")
@@ -234,16 +234,16 @@ print("test images labelled disgust:", audit["counts"]["test"]["disgust"])
 # 3. *Disgust* has few test images.
 # 4. A second evaluation gives the same report.
 #
-# > **Predict.** What ails patient A, and which of the four findings decides? What would the fourth number be, roughly, if it
-# > were what a reader takes it for: about the same, five points higher or five points lower?
+# > **Predict.** What ails patient A, and which of the four findings decides? What would the fourth number be, roughly,
+# > if it were what a reader takes it for: about the same, five points higher or five points lower?
 #
 # <details><summary>Diagnosis of patient A</summary>
 #
-# Micro-F1, by finding 2. "Micro" adds up hits, false alarms and misses over all classes before it divides. With one answer
-# an image, every miss of one class is a false alarm of another, so precision, recall and F1 are all hits over images: the
-# accuracy, printed four times. What readers expect is macro-F1, the mean over the classes, to which *disgust* counts as much
-# as *happy*. The next cell has both. Nothing is wrong with the network, and the accuracy may be reported; the other three
-# numbers are no evidence.
+# Micro-F1, by finding 2. "Micro" adds up hits, false alarms and misses over all classes before it divides. With one
+# answer an image, every miss of one class is a false alarm of another, so precision, recall and F1 are all hits over
+# images: the accuracy, printed four times. What readers expect is macro-F1, the mean over the classes, to which
+# *disgust* counts as much as *happy*. The next cell has both. Nothing is wrong with the network, and the accuracy may
+# be reported; the other three numbers are no evidence.
 #
 # </details>
 
@@ -286,11 +286,11 @@ plt.show()
 #
 # <details><summary>Diagnosis of patient B</summary>
 #
-# Alphabetical class order, by finding 2. The folders come as angry, disgust, fear, happy, *neutral, sad, surprise*; the data
-# set counts angry, disgust, fear, happy, *sad, surprise, neutral*. Four classes have the same place in both, three change places in a
-# ring. If labels belonged to other images, all rows would look alike. The network is as good as ever: a program that reads
-# the names, and not the places, finds it. Where training *and* test read the same folders, the order is consistent and does
-# no harm, until somebody loads the weights elsewhere.
+# Alphabetical class order, by finding 2. The folders come as angry, disgust, fear, happy, *neutral, sad, surprise*; the
+# data set counts angry, disgust, fear, happy, *sad, surprise, neutral*. Four classes have the same place in both, three
+# change places in a ring. If labels belonged to other images, all rows would look alike. The network is as good as
+# ever: a program that reads the names, and not the places, finds it. Where training *and* test read the same folders,
+# the order is consistent and does no harm, until somebody loads the weights elsewhere.
 #
 # </details>
 #
@@ -298,8 +298,8 @@ plt.show()
 #
 # *4 minutes*
 #
-# Patient C reads the official file, whose column *Usage* says `Training`, `PublicTest` or `PrivateTest`, and gives the roles in
-# this line. It keeps the epoch that is best on its val, and reports its test.
+# Patient C reads the official file, whose column *Usage* says `Training`, `PublicTest` or `PrivateTest`, and gives the
+# roles in this line. It keeps the epoch that is best on its val, and reports its test.
 
 # %%
 ROLES = {"Training": "train", "PrivateTest": "val", "PublicTest": "test"}
@@ -324,8 +324,8 @@ pd.DataFrame(chart)[["val", "test"]].T
 # 3. Test lies a point or two below val.
 # 4. The kept epoch is the best one on what is called val.
 #
-# > **Predict.** What ails patient C? Compare its rows with the counts of chapter 1. Is the number that it reports too high or
-# > too low, and by how much?
+# > **Predict.** What ails patient C? Compare its rows with the counts of chapter 1. Is the number that it reports too
+# > high or too low, and by how much?
 
 # %%
 print("official test:", *audit["counts"]["test"].values())
@@ -334,11 +334,11 @@ print("official val: ", *audit["counts"]["val"].values())
 # %% [markdown]
 # <details><summary>Diagnosis of patient C</summary>
 #
-# Val and test swapped, by finding 2: 467 *angry*, 56 *disgust* and so on are the counts of PublicTest. Finding 3 proves nothing,
-# as a best epoch flatters val and luck moves both by a point. The number reported is too *low* here: for this network PublicTest
-# is harder than PrivateTest by more than a point and a half. So an honest comparison with papers that report PrivateTest is lost, and
-# the epoch was chosen on the images that everybody else keeps for the end. In the folder copy it is worse: its folder `test`
-# holds both, and only the files' names tell them apart.
+# Val and test swapped, by finding 2: 467 *angry*, 56 *disgust* and so on are the counts of PublicTest. Finding 3 proves
+# nothing, as a best epoch flatters val and luck moves both by a point. The number reported is too *low* here: for this
+# network PublicTest is harder than PrivateTest by more than a point and a half. So an honest comparison with papers
+# that report PrivateTest is lost, and the epoch was chosen on the images that everybody else keeps for the end. In the
+# folder copy it is worse: its folder `test` holds both, and only the files' names tell them apart.
 #
 # </details>
 #
@@ -379,16 +379,17 @@ pd.DataFrame(rows).rename_axis(columns="batch size").T
 # 3. Accuracy times 3,589 is not a whole number.
 # 4. The images come in the order of their folders.
 #
-# > **Predict.** What ails patient D, and which finding decides? A network left in train mode, whose batch norm looks at the
-# > batch, depends on the batch size too. Which finding excludes it?
+# > **Predict.** What ails patient D, and which finding decides? A network left in train mode, whose batch norm looks at
+# > the batch, depends on the batch size too. Which finding excludes it?
 #
 # <details><summary>Diagnosis of patient D</summary>
 #
-# The last batch is dropped, by finding 3. An accuracy on 3,589 images is a number of hits over 3,589, whatever the network
-# does. A network in train mode may give other hits at other batch sizes, but always a whole number of them. With
-# `drop_last=True`, which is right for training, 64 leaves out 5 images and 2,000 leaves out 1,589. As the images come
-# class after class, those left out are all of the last classes. For this network it costs less than half a point, but each batch size
-# gives a number of its own, and one may be chosen. Without `drop_last` the plain mean of the batches' accuracies is wrong as well: the small last batch counts as much as a full one.
+# The last batch is dropped, by finding 3. An accuracy on 3,589 images is a number of hits over 3,589, whatever the
+# network does. A network in train mode may give other hits at other batch sizes, but always a whole number of them.
+# With `drop_last=True`, which is right for training, 64 leaves out 5 images and 2,000 leaves out 1,589. As the images
+# come class after class, those left out are all of the last classes. For this network it costs less than half a point,
+# but each batch size gives a number of its own, and one may be chosen. Without `drop_last` the plain mean of the
+# batches' accuracies is wrong as well: the small last batch counts as much as a full one.
 #
 # </details>
 #
@@ -396,8 +397,8 @@ pd.DataFrame(rows).rename_axis(columns="batch size").T
 #
 # *5 minutes*
 #
-# Patient E trains on our drawn faces. Its data set class returns pixels from 0 to 1; its transform makes tensors of them. In
-# eight trainings this is what comes of it.
+# Patient E trains on our drawn faces. Its data set class returns pixels from 0 to 1; its transform makes tensors of
+# them. In eight trainings this is what comes of it.
 
 
 # %%
@@ -438,15 +439,16 @@ print(f"values of a batch: {batch.min():.3f} to {batch.max():.3f}")
 # 3. A learning rate ten times smaller changes nothing.
 # 4. One class is given as the answer to nearly every face.
 #
-# > **Predict.** What ails patient E, and which finding decides? Which of the twelve would give findings 1, 3 and 4 as well?
+# > **Predict.** What ails patient E, and which finding decides? Which of the twelve would give findings 1, 3 and 4 as
+# > well?
 #
 # <details><summary>Diagnosis of patient E</summary>
 #
-# Pixels scaled twice, by finding 2. From 0 to 255 they have become 0 to 0.004, and after the mean is taken away all lie near −2:
-# every face is the same grey. Labels out of step would give the very same curve and the same answers, so that the loss cannot
-# tell the two apart. Print one batch before you look for anything deeper. A network with batch norm behind its first
-# layer would hide the mistake: it stretches what it gets, and the only trace is a rougher start. And where only the *evaluation*
-# scales twice, the training curve is perfect and the test accuracy that of one class.
+# Pixels scaled twice, by finding 2. From 0 to 255 they have become 0 to 0.004, and after the mean is taken away all lie
+# near −2: every face is the same grey. Labels out of step would give the very same curve and the same answers, so that
+# the loss cannot tell the two apart. Print one batch before you look for anything deeper. A network with batch norm
+# behind its first layer would hide the mistake: it stretches what it gets, and the only trace is a rougher start. And
+# where only the *evaluation* scales twice, the training curve is perfect and the test accuracy that of one class.
 #
 # </details>
 #
@@ -454,9 +456,9 @@ print(f"values of a batch: {batch.min():.3f} to {batch.max():.3f}")
 #
 # *5 minutes*
 #
-# Patient F puts its augmentation into the network, in front of the first layer, so that it runs on the GPU. It is the healthy network
-# from above otherwise. We let it answer for the test faces five times, and then for faces that are their own mirror image: each
-# averaged with itself turned round.
+# Patient F puts its augmentation into the network, in front of the first layer, so that it runs on the GPU. It is the
+# healthy network from above otherwise. We let it answer for the test faces five times, and then for faces that are
+# their own mirror image: each averaged with itself turned round.
 
 
 # %%
@@ -509,12 +511,12 @@ print("Five numbers on faces, one on symmetrical faces, in all runs.")
 #
 # <details><summary>Diagnosis of patient F</summary>
 #
-# A random flip at evaluation, by finding 3: whatever is random here cannot be seen on a face that equals its mirror image. Dropout, in a
-# model left in train mode, would change those answers too. A seed makes the number repeatable and no less wrong: it is still
-# the accuracy on one lot of flipped faces. Nor does an average over ten draws mend it; it is still random, only less so. Here the
-# mistake costs little, because these networks were trained on flipped faces. It makes the number depend on chance, so that
-# whoever evaluates often and keeps the highest gains a point for nothing. Random *shifts* or crops cost much more, as you will
-# see below.
+# A random flip at evaluation, by finding 3: whatever is random here cannot be seen on a face that equals its mirror
+# image. Dropout, in a model left in train mode, would change those answers too. A seed makes the number repeatable and
+# no less wrong: it is still the accuracy on one lot of flipped faces. Nor does an average over ten draws mend it; it is
+# still random, only less so. Here the mistake costs little, because these networks were trained on flipped faces. It
+# makes the number depend on chance, so that whoever evaluates often and keeps the highest gains a point for nothing.
+# Random *shifts* or crops cost much more, as you will see below.
 #
 # </details>
 #
@@ -522,8 +524,8 @@ print("Five numbers on faces, one on symmetrical faces, in all runs.")
 #
 # *5 minutes*
 #
-# Patient G prints its accuracy after every epoch and keeps the best weights. Here is its loop, with the trainings of the healthy
-# network in it; then what it reports in eight runs, and the curves behind.
+# Patient G prints its accuracy after every epoch and keeps the best weights. Here is its loop, with the trainings of
+# the healthy network in it; then what it reports in eight runs, and the curves behind.
 
 
 # %%
@@ -568,14 +570,16 @@ plt.show()
 # 3. The test curve goes up and down from epoch to epoch.
 # 4. A second evaluation gives the same number.
 #
-# > **Predict.** What ails patient G, and which finding decides? Would it be worse with 200 epochs, or with 3,000 test images?
+# > **Predict.** What ails patient G, and which finding decides? Would it be worse with 200 epochs, or with 3,000 test
+# > images?
 #
 # <details><summary>Diagnosis of patient G</summary>
 #
-# The model is chosen on test, by finding 2. The best of 24 looks at the same 301 faces is part skill and part luck of these
-# faces; chapter 3 measured it on val, where it is allowed. A leak would lift the *whole* curve above that of fresh faces; here only the
-# kept epoch is lifted. More epochs make it worse, more test images make it smaller. It hides in innocent names:
-# `validation_data=test`, "checkpoint callback", "early stopping", or a folder called `validation` that holds the test images.
+# The model is chosen on test, by finding 2. The best of 24 looks at the same 301 faces is part skill and part luck of
+# these faces; chapter 3 measured it on val, where it is allowed. A leak would lift the *whole* curve above that of
+# fresh faces; here only the kept epoch is lifted. More epochs make it worse, more test images make it smaller. It hides
+# in innocent names: `validation_data=test`, "checkpoint callback", "early stopping", or a folder called `validation`
+# that holds the test images.
 #
 # </details>
 #
@@ -583,9 +587,9 @@ plt.show()
 #
 # *6 minutes*
 #
-# Patient H finds its 600 faces too few. It makes two more of each, a little brighter or darker, with a little noise, then
-# shuffles, then splits. Its classifier is the nearest neighbour (chapter 9's memoriser), which needs no training. The fresh faces
-# come from the rest of the pool.
+# Patient H finds its 600 faces too few. It makes two more of each, a little brighter or darker, with a little noise,
+# then shuffles, then splits. Its classifier is the nearest neighbour (chapter 9's memoriser), which needs no training.
+# The fresh faces come from the rest of the pool.
 
 
 # %%
@@ -628,7 +632,7 @@ closest = np.quantile(to_fresh, 0.01)
 print("test images nearer to a training image than 99 of 100 fresh")
 print(f"faces are: {(to_test < closest).mean():.0%}")
 
-# %% mystnb={"image": {"alt": "Two outlined histograms of the distance to the nearest training image. That of fresh faces is a broad hill between about 150 and 500; that of test images is a narrow peak below 150, with a small rest under the hill."}}
+# %% mystnb={"image": {"alt": "Two outlined histograms of the distance to the nearest training image. That of fresh faces is a broad hill between about 150 and 500; that of test images peaks between 40 and 80 and falls off towards 220, with a few beyond."}}
 edges = np.linspace(0, 700, 36)
 plots.histogram(
     {
@@ -648,15 +652,16 @@ plt.show()
 # 3. Val and test agree with one another.
 # 4. The training accuracy is near 100%.
 #
-# > **Predict.** What ails patient H, and which finding decides? Fresh faces of another camera would also be harder. Which finding
-# > tells this case from patient H's?
+# > **Predict.** What ails patient H, and which finding decides? Fresh faces of another camera would also be harder.
+# > Which finding tells this case from patient H's?
 #
 # <details><summary>Diagnosis of patient H</summary>
 #
-# Leaked duplicates, by finding 2: versions of one face lie on both sides. Finding 1 alone proves nothing, since other faces may be harder
-# for many reasons, and val cannot warn, because it leaks as much as test does. The order of two lines did it: first more, then
-# split. Several copies of FER-2013 on the web are made so, and FER-2013 itself has a few hundred such images from the start (chapter 1).
-# Taking duplicates out *within* train does not help; what matters is that all versions of one face go to one side.
+# Leaked duplicates, by finding 2: versions of one face lie on both sides. Finding 1 alone proves nothing, since other
+# faces may be harder for many reasons, and val cannot warn, because it leaks as much as test does. The order of two
+# lines did it: first more, then split. Several copies of FER-2013 on the web are made so, and FER-2013 itself has a few
+# hundred such images from the start (chapter 1). Taking duplicates out *within* train does not help; what matters is
+# that all versions of one face go to one side.
 #
 # </details>
 #
@@ -664,9 +669,9 @@ plt.show()
 #
 # *6 minutes*
 #
-# What does each mistake do to the number that is reported? We take the same eight trainings, make one mistake at a time, and take the
-# difference to the healthy number, run by run. Patient H's mistake needs trainings of its own: 400 faces a run, in three versions each,
-# split afterwards; its difference is to fresh faces.
+# What does each mistake do to the number that is reported? We take the same eight trainings, make one mistake at a
+# time, and take the difference to the healthy number, run by run. Patient H's mistake needs trainings of its own: 400
+# faces a run, in three versions each, split afterwards; its difference is to fresh faces.
 
 # %%
 one = told[torch.from_numpy(kept), torch.arange(RUNS)]  # kept epochs
@@ -744,7 +749,7 @@ assert abs(means["random flip at evaluation"]) < 3
 assert abs(means["val and test swapped"]) < 5
 print("Four mistakes are large; four are a few points or less.")
 
-# %% mystnb={"image": {"alt": "Points gained or lost by each of the eight mistakes, a dot for each of eight runs and a bar at their mean. Pixels scaled twice lies near minus 50, alphabetical class order near minus 28; the random flip, the dropped batch, the swap and the choice on test lie within a few points of zero, the last never below it; micro-F1 near plus 9 and leaked duplicates near plus 15."}}
+# %% mystnb={"image": {"alt": "Points gained or lost by each of the eight mistakes, a dot for each of eight runs and a bar at their mean. Pixels scaled twice lies near minus 50, alphabetical class order near minus 28; the random flip, the dropped batch, the swap and the choice on test lie within a few points of zero, the last never below it; micro-F1 near plus 9 and leaked duplicates near plus 17."}}
 order = effects.mean().sort_values().index
 plots.seeds(
     {name: bill[name] for name in order}, label="points gained or lost"
@@ -752,17 +757,18 @@ plots.seeds(
 plt.show()
 
 # %% [markdown]
-# (Points on *these* small networks and faces; for micro-F1, how far the number called F1 lies above macro-F1.) Read the bill twice.
+# (Points on *these* small networks and faces; for micro-F1, how far the number called F1 lies above macro-F1.) Read the
+# bill twice.
 #
-# - **The large losses are the harmless ones.** Nobody publishes a network that has learned nothing. Scaling twice costs a week, not the
-#   truth.
-# - **The small gains are the dangerous ones.** A point or two, by choosing on test, is as much as most papers claim for their new
-#   block; and it never lies below zero, so that it does not average out over runs.
-# - **The mean does not tell all.** A swap or a flip moves single runs by points in either direction. Who tries several things and keeps
-#   the best number turns spread into gain.
+# - **The large losses are the harmless ones.** Nobody publishes a network that has learned nothing. Scaling twice costs
+#   a week, not the truth.
+# - **The small gains are the dangerous ones.** A point or two, by choosing on test, is as much as most papers claim for
+#   their new block; and it never lies below zero, so that it does not average out over runs.
+# - **The mean does not tell all.** A swap or a flip moves single runs by points in either direction. Who tries several
+#   things and keeps the best number turns spread into gain.
 #
-# How does the gain from choosing on test depend on the number of epochs to choose from, and of test images? In a running notebook, move
-# both. The curve has no skill in it at all: every "epoch" is an equally good network.
+# How does the gain from choosing on test depend on the number of epochs to choose from, and of test images? In a
+# running notebook, move both. The curve has no skill in it at all: every "epoch" is an equally good network.
 
 
 # %%
@@ -783,14 +789,15 @@ best_look()
 explore(best_look, images=(100, 7000, 100), accuracy=(0.5, 0.95, 0.05))
 
 # %% [markdown]
-# This is a bound: real epochs make mostly the same mistakes, so that their luck is shared, and choosing gains less, as the bill shows.
+# This is a bound: real epochs make mostly the same mistakes, so that their luck is shared, and choosing gains less, as
+# the bill shows.
 #
 # ## Two at once
 #
 # *5 minutes*
 #
-# The ninth patient, I, comes with a number that nobody doubts. It has the leaky trainings from the bill. And its evaluation still has
-# a random shift by one pixel on, for every third face or so. (The chart is not graded.)
+# The ninth patient, I, comes with a number that nobody doubts. It has the leaky trainings from the bill. And its
+# evaluation still has a random shift by one pixel on, for every third face or so. (The chart is not graded.)
 
 
 # %%
@@ -831,10 +838,10 @@ print("Two mistakes nearly cancel; mending one makes it worse.")
 #
 # <details><summary>Discussion of patient I</summary>
 #
-# Nothing yet. The number has become repeatable and less true: it was near that of fresh faces by accident, and is far above it now. A
-# plausible number is no evidence of health, and a jump after a repair is no proof that the patient was cured. After
-# every repair, go through the whole list again, and above all compare test with images from elsewhere, and each test image with its
-# nearest in train.
+# Nothing yet. The number has become repeatable and less true: it was near that of fresh faces by accident, and is far
+# above it now. A plausible number is no evidence of health, and a jump after a repair is no proof that the patient was
+# cured. After every repair, go through the whole list again, and above all compare test with images from elsewhere, and
+# each test image with its nearest in train.
 #
 # </details>
 #
@@ -855,18 +862,20 @@ print("Two mistakes nearly cancel; mending one makes it worse.")
 # 9. **How near is each test image to its nearest in train?** Was anything made more before it was split? (Patient H)
 # 10. **What is it on images from elsewhere**, and how large is the spread over seeds? (Patients G, H and I)
 #
-# The page on reading a paper critically asks ten others, of what a paper *says*. These are for what a program *does*, and most need
-# ten lines of code.
+# The page on reading a paper critically asks ten others, of what a paper *says*. These are for what a program *does*,
+# and most need ten lines of code.
 #
 # ## Quiz
 #
 # *5 minutes*
 #
-# **1. You evaluate twice and get two accuracies. You call `torch.manual_seed(0)` before each evaluation and they agree. Mended?**
+# **1. You evaluate twice and get two accuracies. You call `torch.manual_seed(0)` before each evaluation and they agree.
+# Mended?**
 #
 # <details><summary>Yes: the number can be repeated now</summary>
 #
-# It can, and it is the accuracy on one random lot of changed images. Another seed gives another number, and none is that of the network.
+# It can, and it is the accuracy on one random lot of changed images. Another seed gives another number, and none is
+# that of the network.
 #
 # </details>
 #
@@ -878,7 +887,8 @@ print("Two mistakes nearly cancel; mending one makes it worse.")
 #
 # <details><summary>Only if the average over several seeds is reported</summary>
 #
-# An average is less random, and still of changed images. If you want several views of a face, do it on purpose, with fixed ones, and say so.
+# An average is less random, and still of changed images. If you want several views of a face, do it on purpose, with
+# fixed ones, and say so.
 #
 # </details>
 #
@@ -892,7 +902,8 @@ print("Two mistakes nearly cancel; mending one makes it worse.")
 #
 # <details><summary>The learning rate: make it ten times smaller</summary>
 #
-# That mends a loss that jumps. A loss that stays at what the class shares give says that the images tell the network nothing.
+# That mends a loss that jumps. A loss that stays at what the class shares give says that the images tell the network
+# nothing.
 #
 # </details>
 #
@@ -906,13 +917,15 @@ print("Two mistakes nearly cancel; mending one makes it worse.")
 #
 # <details><summary>The number is invented</summary>
 #
-# Do not say so. It is rounded: 2,518 hits are 70.16%, and 2,517 are 70.13%. So 70.15% is no share of 3,589; but cutting off or a dropped batch explain it.
+# Do not say so. It is rounded: 2,518 hits are 70.16%, and 2,517 are 70.13%. So 70.15% is no share of 3,589; but cutting
+# off or a dropped batch explain it.
 #
 # </details>
 #
 # <details><summary>Nothing: accuracies are rounded anyway</summary>
 #
-# Rounding has two decimals here, and one image is 0.028 points. Such shares have gaps, and 70.15% lies in one: see chapter 1 and the page on reading.
+# Rounding has two decimals here, and one image is 0.028 points. Such shares have gaps, and 70.15% lies in one: see
+# chapter 1 and the page on reading.
 #
 # </details>
 #
@@ -947,15 +960,16 @@ print("Two mistakes nearly cancel; mending one makes it worse.")
 #
 # *130 minutes for all nine*
 #
-# The first asks for your diagnoses. Each of the others mends one patient. The checkers do not look at an accuracy, which may be right
-# by luck: they run what you write on planted data on which the mistake must show, with other sizes, orders and seeds.
+# The first asks for your diagnoses. Each of the others mends one patient. The checkers do not look at an accuracy,
+# which may be right by luck: they run what you write on planted data on which the mistake must show, with other sizes,
+# orders and seeds.
 #
 # ### Exercise 1. Eight diagnoses
 #
 # *Easy, 10 minutes.*
 #
-# For a patient's letter, "A" to "H", return two values: the name of the mistake, as `ch13.MISTAKES` lists it, and the number of the
-# finding that decides, from 1 to 4.
+# For a patient's letter, "A" to "H", return two values: the name of the mistake, as `ch13.MISTAKES` lists it, and the
+# number of the finding that decides, from 1 to 4.
 
 
 # %% exercise="diagnose"
@@ -977,17 +991,17 @@ def diagnose(patient):
 
 
 # %% [markdown] hint="diagnose"
-# A finding decides if none of the other eleven mistakes would give it. "A second evaluation gives the same" excludes what is random, and
-# leaves ten. `ch13.consult("A", "micro-F1")` says what speaks against a mistake.
+# A finding decides if none of the other eleven mistakes would give it. "A second evaluation gives the same" excludes
+# what is random, and leaves ten. `ch13.consult("A", "micro-F1")` says what speaks against a mistake.
 
 # %% [markdown]
 # ### Exercise 2. Every class counts (patient A)
 #
 # *Easy, 10 minutes.*
 #
-# From arrays of labels and predictions, one class an image, return macro-F1. The F1 of a class is
-# $2 h / (n + m)$, with $h$ hits, $n$ images of the class and $m$ predictions of it. Take the plain mean over the classes that occur
-# among the labels *or* the predictions: a class that is never hit counts as 0, one that occurs in neither does not count.
+# From arrays of labels and predictions, one class an image, return macro-F1. The F1 of a class is $2 h / (n + m)$, with
+# $h$ hits, $n$ images of the class and $m$ predictions of it. Take the plain mean over the classes that occur among the
+# labels *or* the predictions: a class that is never hit counts as 0, one that occurs in neither does not count.
 
 
 # %% exercise="macro_f1"
@@ -1004,16 +1018,17 @@ def macro_f1(labels, preds):
 
 
 # %% [markdown] hint="macro_f1"
-# `np.union1d` gives the classes that occur in either. `labels == k` is an array of booleans, and `&` combines two of them.
+# `np.union1d` gives the classes that occur in either. `labels == k` is an array of booleans, and `&` combines two of
+# them.
 
 # %% [markdown]
 # ### Exercise 3. By name (patient B)
 #
 # *Easy, 10 minutes.*
 #
-# `labels` are whole numbers, an array; label $k$ means that the image lies in the folder `folders[k]`. `folders` is a list of names out of
-# `EMOTIONS`; some may be missing, and their order may be any. Return the same images' labels in the data set's order, in which
-# $k$ means `EMOTIONS[k]`, and leave `labels` as it is.
+# `labels` are whole numbers, an array; label $k$ means that the image lies in the folder `folders[k]`. `folders` is a
+# list of names out of `EMOTIONS`; some may be missing, and their order may be any. Return the same images' labels in
+# the data set's order, in which $k$ means `EMOTIONS[k]`, and leave `labels` as it is.
 
 
 # %% exercise="to_emotions"
@@ -1028,17 +1043,19 @@ def to_emotions(labels, folders):
 
 
 # %% [markdown] hint="to_emotions"
-# Make a table with a place for each folder: where in `EMOTIONS` is its name? A table that is an array can be asked for all labels at
-# once, `table[labels]`. Replacing one class after the other in the same array goes wrong: think of what happens to a 4 that has become a 6.
+# Make a table with a place for each folder: where in `EMOTIONS` is its name? A table that is an array can be asked for
+# all labels at once, `table[labels]`. Replacing one class after the other in the same array goes wrong: think of what
+# happens to a 4 that has become a 6.
 
 # %% [markdown]
 # ### Exercise 4. Three roles (patient C)
 #
 # *Easy, 10 minutes.*
 #
-# `paths` are texts such as `"archive/test/happy/PrivateTest_88305.jpg"`. Return `{"train": [...], "val": [...], "test": [...]}`, the paths
-# as they are and in their order. The file's own name decides: `Training_...` is train, `PublicTest_...` val, `PrivateTest_...`
-# test. Folders may be called anything, also `test` or `PublicTest_copy`; leave out files whose own names are none of the three.
+# `paths` are texts such as `"archive/test/happy/PrivateTest_88305.jpg"`. Return `{"train": [...], "val": [...], "test":
+# [...]}`, the paths as they are and in their order. The file's own name decides: `Training_...` is train,
+# `PublicTest_...` val, `PrivateTest_...` test. Folders may be called anything, also `test` or `PublicTest_copy`; leave
+# out files whose own names are none of the three.
 
 
 # %% exercise="splits"
@@ -1068,9 +1085,9 @@ def splits(paths):
 #
 # *Medium, 15 minutes.*
 #
-# `model` maps images (B, 1, height, width) to logits (B, 7). Return its accuracy on all `images` (N, 1, height, width) and `labels` (N,),
-# asked in batches of at most `batch_size`, each image once, in eval mode and without gradients. Leave the model in the mode in
-# which it came.
+# `model` maps images (B, 1, height, width) to logits (B, 7). Return its accuracy on all `images` (N, 1, height, width)
+# and `labels` (N,), asked in batches of at most `batch_size`, each image once, in eval mode and without gradients.
+# Leave the model in the mode in which it came.
 
 
 # %% exercise="accuracy_of"
@@ -1091,17 +1108,18 @@ def accuracy_of(model, images, labels, batch_size):
 
 
 # %% [markdown] hint="accuracy_of"
-# A slice that reaches beyond the end stops there, so that the last batch is simply smaller. Count hits, not shares, and divide once.
-# `model.training` tells the mode, and `model.train(False)` is the same as `model.eval()`.
+# A slice that reaches beyond the end stops there, so that the last batch is simply smaller. Count hits, not shares, and
+# divide once. `model.training` tells the mode, and `model.train(False)` is the same as `model.eval()`.
 
 # %% [markdown]
 # ### Exercise 6. Scaled once (patient E)
 #
 # *Medium, 15 minutes. Changes a module.*
 #
-# Write the layer that stands between the data and the network. It gets images (N, height, width), *either* uint8 from 0 to 255 *or* floats that
-# are already from 0 to 1, and returns float32 (N, 1, height, width): pixels from 0 to 1, `mean` taken away, divided by `std`. `mean`
-# and `std` are plain numbers for pixels from 0 to 1. Beware of the usual trick of asking whether the greatest value is above 1.
+# Write the layer that stands between the data and the network. It gets images (N, height, width), *either* uint8 from 0
+# to 255 *or* floats that are already from 0 to 1, and returns float32 (N, 1, height, width): pixels from 0 to 1, `mean`
+# taken away, divided by `std`. `mean` and `std` are plain numbers for pixels from 0 to 1. Beware of the usual trick of
+# asking whether the greatest value is above 1.
 
 
 # %% exercise="InputLayer"
@@ -1125,17 +1143,17 @@ class InputLayer(nn.Module):
 
 
 # %% [markdown] hint="InputLayer"
-# What tells the two kinds apart is `images.dtype`, not their values: a dark uint8 image may hold nothing above 1. Do not change the
-# images in place (`images /= 255`).
+# What tells the two kinds apart is `images.dtype`, not their values: a dark uint8 image may hold nothing above 1. Do
+# not change the images in place (`images /= 255`).
 
 # %% [markdown]
 # ### Exercise 7. Only in training (patient F)
 #
 # *Medium, 15 minutes. Changes a module.*
 #
-# Write patient F anew, for one network and images (N, 1, height, width). In train mode, each image is flipped, left to right, with
-# probability one half, each by its own lot; in eval mode the network gets the images as they are, and gives the same answer at every
-# call.
+# Write patient F anew, for one network and images (N, 1, height, width). In train mode, each image is flipped, left to
+# right, with probability one half, each by its own lot; in eval mode the network gets the images as they are, and gives
+# the same answer at every call.
 
 
 # %% exercise="FlipInTraining"
@@ -1158,18 +1176,18 @@ class FlipInTraining(nn.Module):
 
 
 # %% [markdown] hint="FlipInTraining"
-# Every module knows its mode: `self.training`. `x.flip(-1)` makes a new tensor with left and right exchanged, and `torch.where` takes from the one
-# or the other by a condition of shape (N, 1, 1, 1).
+# Every module knows its mode: `self.training`. `x.flip(-1)` makes a new tensor with left and right exchanged, and
+# `torch.where` takes from the one or the other by a condition of shape (N, 1, 1, 1).
 
 # %% [markdown]
 # ### Exercise 8. Val chooses, test waits (patient G)
 #
 # *Medium, 20 minutes. Changes the training loop.*
 #
-# `train_one_epoch(model)` trains the model for one epoch, in place. `accuracy(model, split)` measures it on `"train"`, `"val"` or
-# `"test"`. Train for `epochs` epochs, and keep the weights after the epoch with the highest accuracy on val (the first, if several
-# are equal; the untrained model is no choice). At the end load them back into `model`, ask test once, and return two values: the epoch,
-# counted from 1, and its accuracy on test.
+# `train_one_epoch(model)` trains the model for one epoch, in place. `accuracy(model, split)` measures it on `"train"`,
+# `"val"` or `"test"`. Train for `epochs` epochs, and keep the weights after the epoch with the highest accuracy on val
+# (the first, if several are equal; the untrained model is no choice). At the end load them back into `model`, ask test
+# once, and return two values: the epoch, counted from 1, and its accuracy on test.
 
 
 # %% exercise="fit"
@@ -1190,18 +1208,19 @@ def fit(model, train_one_epoch, accuracy, epochs):
 
 
 # %% [markdown] hint="fit"
-# `model.state_dict()` holds the very tensors that go on being trained: copy them, with `copy.deepcopy` or `.clone()`. Begin with a best
-# accuracy below 0, so that the first epoch is kept even if it gets nothing right.
+# `model.state_dict()` holds the very tensors that go on being trained: copy them, with `copy.deepcopy` or `.clone()`.
+# Begin with a best accuracy below 0, so that the first epoch is kept even if it gets nothing right.
 
 # %% [markdown]
 # ### Exercise 9. Deal out faces, then augment (patient H)
 #
 # *Hard, 25 minutes.*
 #
-# `images` is uint8 (N, height, width), in the order of the classes; some are copies or mirror images (left and right exchanged) of
-# others, pixel for pixel. Return four arrays: train images, train labels, test images, test labels. Equal images, and mirror images of one
-# another, all go to one side. Test holds given images as they are, about `share` of all, drawn at random by `seed`.
-# All other images go to train, each together with its mirror image, which has the same label. Nothing is thrown away, copies neither.
+# `images` is uint8 (N, height, width), in the order of the classes; some are copies or mirror images (left and right
+# exchanged) of others, pixel for pixel. Return four arrays: train images, train labels, test images, test labels. Equal
+# images, and mirror images of one another, all go to one side. Test holds given images as they are, about `share` of
+# all, drawn at random by `seed`. All other images go to train, each together with its mirror image, which has the same
+# label. Nothing is thrown away, copies neither.
 
 
 # %% exercise="split_then_augment"
@@ -1224,8 +1243,9 @@ def split_then_augment(images, labels, share, seed):
 
 
 # %% [markdown] hint="split_then_augment"
-# Give each image a key that it shares with its copies and mirror images: the smaller of `image.tobytes()` and
-# `image[:, ::-1].tobytes()`. Shuffle the *keys* and fill test with whole groups until it is large enough. Mirror what is left, at the very end.
+# Give each image a key that it shares with its copies and mirror images: the smaller of `image.tobytes()` and `image[:,
+# ::-1].tobytes()`. Shuffle the *keys* and fill test with whole groups until it is large enough. Mirror what is left, at
+# the very end.
 
 # %% [markdown]
 # ## What to take along
@@ -1243,8 +1263,10 @@ def split_then_augment(images, labels, share, seed):
 # - Kapoor and Narayanan, [Leakage and the reproducibility crisis in machine-learning-based
 #   science](https://doi.org/10.1016/j.patter.2023.100804) (2023): leaks in seventeen fields, and a list to check.
 # - Kaufman et al., [Leakage in data mining](https://doi.org/10.1145/2382577.2382579) (2012): what leakage is.
-# - Brown and Heathers, [The GRIM test](https://doi.org/10.1177/1948550616673876) (2017): means that no whole numbers give.
-# - Opitz and Burst, [Macro F1 and macro F1](https://arxiv.org/abs/1911.03347) (2019): the mean of F1s is not the F1 of means.
-# - Recht et al., [Do ImageNet classifiers generalize to ImageNet?](https://arxiv.org/abs/1902.10811) (2019): what ten years of looking
-#   at one test set did, and did not do.
+# - Brown and Heathers, [The GRIM test](https://doi.org/10.1177/1948550616673876) (2017): means that no whole numbers
+#   give.
+# - Opitz and Burst, [Macro F1 and macro F1](https://arxiv.org/abs/1911.03347) (2019): the mean of F1s is not the F1 of
+#   means.
+# - Recht et al., [Do ImageNet classifiers generalize to ImageNet?](https://arxiv.org/abs/1902.10811) (2019): what ten
+#   years of looking at one test set did, and did not do.
 # - In this book: reading a paper critically.
