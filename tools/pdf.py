@@ -28,10 +28,29 @@ TARGET = ROOT / "_build" / "fercourse.pdf"
 LEFT_OUT = "Solutions"
 STYLE = Path(__file__).with_name("pdf.css")
 SETTLED = "() => window.MathJax?.startup ? MathJax.startup.promise.then(() => document.fonts.ready) : 0"
-#: Opens what is folded, and gives the first page what the page of HTML cannot know: the chapters.
+#: Opens what is folded, and puts the contents, with links, after the first page.
 PREPARE = """() => {
   for (const fold of document.querySelectorAll("details")) fold.open = true;
   for (const box of document.querySelectorAll(".toggle-hidden")) box.classList.remove("toggle-hidden");
+  const first = document.querySelector(".toctree-wrapper");
+  const contents = document.createElement("nav");
+  contents.className = "contents";
+  contents.append(Object.assign(document.createElement("h2"), { textContent: "Contents" }));
+  const list = document.createElement("ol");
+  for (const head of document.querySelectorAll(".toctree-wrapper > section > h2, .toctree-wrapper > section > h1")) {
+    const link = document.createElement("a");
+    link.href = `#${head.parentElement.id}`;
+    link.textContent = [...head.childNodes].filter((n) => n.nodeType === 3 || !n.matches(".headerlink"))
+      .map((n) => n.textContent).join("");
+    const entry = document.createElement("li");
+    entry.append(link);
+    list.append(entry);
+  }
+  contents.append(list);
+  first?.before(contents);
+  // A link to a file beside the page would lead nowhere from a PDF.
+  for (const link of document.querySelectorAll("a[href]"))
+    if (!/^(#|https?:|mailto:)/.test(link.getAttribute("href"))) link.removeAttribute("href");
 }"""
 FOOTER = (
     '<div style="font-size:8px;width:100%;margin:0 18mm;display:flex;justify-content:space-between;color:#555">'
@@ -73,7 +92,11 @@ def single_page(root: Path, folder: Path, wanted: list[str]) -> Path:
     page = folder / "_build" / "singlehtml" / f"{toc['root']}.html"
     if done.returncode or not page.exists():
         raise FercourseError(f"The book could not be built: {(done.stderr or done.stdout)[-1500:]}")
-    return page
+    # Sphinx writes the page into book/ and every address in it as if it lay above.
+    text = page.read_text(encoding="utf-8").replace(f'href="{toc["root"]}.html#', 'href="#')
+    above = folder / "_build" / "singlehtml" / "book.html"
+    above.write_text(text, encoding="utf-8")
+    return above
 
 
 def print_page(page: Path, target: Path, title: str) -> None:

@@ -1,7 +1,7 @@
 """What the book needs and neither Jupyter Book 1 nor its theme does; each part says what it mends.
 
-``fercourse_book`` settles the address, ``fercourse_mathjax`` brings the formulas' typesetter along, and
-``fercourse_pages`` corrects the pages themselves.
+``fercourse_book`` settles the address, ``fercourse_mathjax`` brings the formulas' typesetter along,
+``fercourse_pages`` corrects the pages themselves, and ``fercourse_teaching`` writes what is counted into them.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 
 import fercourse_mathjax
 import fercourse_pages
+import fercourse_teaching
 from sphinx.application import Sphinx
 from sphinx.config import Config
 
@@ -29,4 +30,5 @@ def setup(app: Sphinx) -> dict[str, Any]:
     app.connect("config-inited", place_book, priority=100)
     fercourse_mathjax.setup(app)
     fercourse_pages.setup(app)
+    fercourse_teaching.setup(app)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
