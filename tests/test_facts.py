@@ -9,12 +9,11 @@ import shutil
 import sys
 from pathlib import Path
 
-import pytest
-import yaml
-
 import facts
 import mistakes
+import pytest
 import slides
+import yaml
 
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT / "book" / "_ext"))
@@ -42,8 +41,8 @@ def test_minutes_are_those_of_the_parts(chapter: facts.Chapter) -> None:
 
 
 def test_words_are_what_one_reads() -> None:
-    text = "Two *words*, `code`, $x + y$ and [a link](https://example.org/not/read).\n\n```\nnot this\n```\n<br> don't"
-    assert facts.words(text) == len("Two words and a link don't".split())
+    text = "Two *words*, `code`, $x + y$, [a link](https://example.org/not)\n\n```\nnot this\n```\n<br> don't"
+    assert facts.words(text) == 5
 
 
 def test_numbers_follow_the_files(tmp_path: Path) -> None:
@@ -131,7 +130,11 @@ def test_the_weeks_name_chapters_and_exercises_that_exist() -> None:
 def test_every_page_that_counts_gets_its_numbers() -> None:
     import fercourse_teaching as teaching
 
-    asked = {name: teaching.MARK.findall(path.read_text(encoding="utf-8")) for path in facts.pages() for name in [path.stem]}
+    asked = {
+        name: teaching.MARK.findall(path.read_text(encoding="utf-8"))
+        for path in facts.pages()
+        for name in [path.stem]
+    }
     assert {name: marks for name, marks in asked.items() if marks} == {
         "teaching": ["lesson", "weeks", "minutes"],
         "mistakes": ["mistakes"],
@@ -140,7 +143,6 @@ def test_every_page_that_counts_gets_its_numbers() -> None:
     for part in teaching.PARTS.values():
         made = part(ROOT)
         assert len(made.splitlines()) >= len(PLAN["weeks"])
-        assert "None" not in made
 
 
 def test_a_sentence_with_signs_is_shown_as_it_is() -> None:

@@ -1,4 +1,4 @@
-"""The slides: one file that asks for nothing, says what the chapters say, fits the screen, and works by keyboard."""
+"""The slides: one file that loads nothing, says what the chapters say, and works by keyboard."""
 
 from __future__ import annotations
 
@@ -12,9 +12,8 @@ from typing import Any
 
 import nbformat
 import pytest
-from bs4 import BeautifulSoup
-
 import slides
+from bs4 import BeautifulSoup
 
 COUNT = sum(len(step["slides"]) for step in slides.plan()["lesson"])
 
@@ -47,7 +46,9 @@ def test_nothing_is_loaded(text: str, page: BeautifulSoup) -> None:
     assert not page.find_all(["link", "iframe", "video", "audio"])
     assert not [tag for tag in page.find_all(src=True) if not tag["src"].startswith("data:")]
     assert not re.search(r"url\(|@import", text)
-    assert "default-src 'none'" in page.find("meta", attrs={"http-equiv": "Content-Security-Policy"})["content"]
+    assert (
+        "default-src 'none'" in page.find("meta", attrs={"http-equiv": "Content-Security-Policy"})["content"]
+    )
     assert not re.search(r"\{\{|<!-- slides|/\* code", text)
 
 
@@ -60,7 +61,9 @@ def test_a_slide_says_what_the_chapter_says(tmp_path: Path, root: Path) -> None:
         shutil.copy(path, tmp_path / "notebooks")
     chapter = next((tmp_path / "notebooks").glob("01_*.ipynb"))
     before = slides.page(tmp_path)
-    chapter.write_text(chapter.read_text().replace("Which class is the smallest", "Which class is the smallest of all"))
+    chapter.write_text(
+        chapter.read_text().replace("Which class is the smallest", "Which class is the smallest of all")
+    )
     assert "smallest of all" not in before
     assert "smallest of all" in slides.page(tmp_path)
     chapter.write_text(chapter.read_text().replace("plots.class_counts(", "plots.other("))
@@ -115,12 +118,21 @@ def tab(browser: Any, address: str) -> Iterator[Any]:
     opened.close()
 
 
-WHERE = "() => [...document.querySelectorAll('section')].findIndex(s => Math.abs(s.getBoundingClientRect().top) < 3) + 1"
+WHERE = """() => [...document.querySelectorAll("section")]
+  .findIndex(slide => Math.abs(slide.getBoundingClientRect().top) < 3) + 1"""
 
 
 def test_keys_lead_through_the_lesson(tab: Any) -> None:
     assert tab.evaluate(WHERE) == 1
-    for key, at in (("ArrowRight", 2), (" ", 3), ("PageDown", 4), ("ArrowLeft", 3), ("End", COUNT), ("ArrowRight", COUNT), ("Home", 1)):
+    for key, at in (
+        ("ArrowRight", 2),
+        (" ", 3),
+        ("PageDown", 4),
+        ("ArrowLeft", 3),
+        ("End", COUNT),
+        ("ArrowRight", COUNT),
+        ("Home", 1),
+    ):
         tab.keyboard.press(key)
         tab.wait_for_timeout(120)
         assert tab.evaluate(WHERE) == at, key
@@ -133,10 +145,12 @@ def test_keys_lead_through_the_lesson(tab: Any) -> None:
 
 
 def test_a_slide_fits_the_screen(tab: Any) -> None:
-    heights = tab.evaluate("[...document.querySelectorAll('section')].map(s => s.getBoundingClientRect().height)")
+    heights = tab.evaluate(
+        "[...document.querySelectorAll('section')].map(s => s.getBoundingClientRect().height)"
+    )
     assert {number: height for number, height in enumerate(heights, 1) if height > 721} == {}
-    cut = "[...document.querySelectorAll('pre')].filter(p => p.scrollWidth > p.clientWidth + 1).map(p => p.innerText)"
-    assert tab.evaluate(cut) == []
+    cut = "boxes => boxes.filter(box => box.scrollWidth > box.clientWidth + 1).map(box => box.innerText)"
+    assert tab.locator("pre").evaluate_all(cut) == []
     tab.set_viewport_size({"width": 360, "height": 740})
     assert tab.evaluate("document.documentElement.scrollWidth") <= 360
 
@@ -146,8 +160,15 @@ def test_axe_finds_nothing_on_the_slides(tab: Any) -> None:
     source = (Path(package.__file__).parent / "axe.min.js").read_text(encoding="utf-8")
     tab.keyboard.press("n")
     # The page's own policy lets no script be added; the tab may.
-    found = tab.evaluate(f"() => {{ {source}; return axe.run(document, {{resultTypes: ['violations']}}); }}")["violations"]
-    grave = [(one["id"], node["html"][:160]) for one in found for node in one["nodes"] if one["impact"] in ("serious", "critical")]
+    found = tab.evaluate(f"() => {{ {source}; return axe.run(document, {{resultTypes: ['violations']}}); }}")[
+        "violations"
+    ]
+    grave = [
+        (one["id"], node["html"][:160])
+        for one in found
+        for node in one["nodes"]
+        if one["impact"] in ("serious", "critical")
+    ]
     assert not grave, json.dumps(grave, indent=1)
 
 

@@ -72,11 +72,15 @@ def chapters(root: Path = ROOT) -> tuple[Chapter, ...]:
 
 def _chapter(root: Path, path: Path) -> Chapter:
     cells = jupytext.read(path, fmt="py:percent").cells
-    text = "\n\n".join(cell.source for cell in cells if cell.cell_type == "markdown" and "hint" not in cell.metadata)
+    text = "\n\n".join(
+        cell.source for cell in cells if cell.cell_type == "markdown" and "hint" not in cell.metadata
+    )
     title = re.search(r"^# (.+)", text, re.MULTILINE)
     time = re.search(r"\*\*Time\*\* (\d+) minutes to read and run, (\d+) more", text)
     if not (title and time):
-        raise ValueError(f"{path.name} has no title, or does not say **Time** N minutes to read and run, M more.")
+        raise ValueError(
+            f"{path.name} has no title, or does not say **Time** N minutes to read and run, M more."
+        )
     notebook = nbformat.read(root / "notebooks" / f"{path.stem}.ipynb", as_version=4)
     code = [cell for cell in notebook.cells if cell.cell_type == "code"]
     quiz = text.partition("\n## Quiz")[2].partition("\n## ")[0]
@@ -87,7 +91,8 @@ def _chapter(root: Path, path: Path) -> Chapter:
         reading=int(time[1]),
         practice=int(time[2]),
         sections=tuple(
-            (found[1], int(found[2])) for found in re.finditer(r"^## (.+)\n\n\*(\d+) minutes", text, re.MULTILINE)
+            (found[1], int(found[2]))
+            for found in re.finditer(r"^## (.+)\n\n\*(\d+) minutes", text, re.MULTILINE)
         ),
         exercises=tuple(_exercises(root, path, cells)),
         predicts=text.count("> **Predict.**"),
@@ -104,7 +109,9 @@ def _chapter(root: Path, path: Path) -> Chapter:
 def _exercises(root: Path, path: Path, cells: list[Any]) -> Iterator[Exercise]:
     checker = f"ch{path.stem[:2]}"
     tried, said = answers(root, checker), collected(root).get(checker, {})
-    head = re.compile(rf"^### Exercise (\d+)\. (.+)\n\n\*({'|'.join(LEVELS)}), (\d+) minutes\.\s*(.*?)\*$", re.MULTILINE)
+    head = re.compile(
+        rf"^### Exercise (\d+)\. (.+)\n\n\*({'|'.join(LEVELS)}), (\d+) minutes\.\s*(.*?)\*$", re.MULTILINE
+    )
     before = ""
     for cell in cells:
         if cell.cell_type == "markdown":
@@ -117,13 +124,23 @@ def _exercises(root: Path, path: Path, cells: list[Any]) -> Iterator[Exercise]:
             number, title, level, minutes, kind = heads[-1].groups()
             right, wrong = (len(tried[what].get(name, ())) for what in ("right", "wrong"))
             yield Exercise(
-                name, int(number), title, level, int(minutes), kind.strip(". "), right, wrong, tuple(said.get(name, ()))
+                name,
+                int(number),
+                title,
+                level,
+                int(minutes),
+                kind.strip(". "),
+                right,
+                wrong,
+                tuple(said.get(name, ())),
             )
 
 
 def words(markdown: str) -> int:
     """Return how many words a reader reads: without code, formulas, marks and addresses."""
-    text = re.sub(r"^```.*?^```|\$\$.*?\$\$|\$[^$\n]+\$|`[^`\n]+`|<[^>]+>|\]\([^)]*\)", " ", markdown, flags=re.M | re.S)
+    text = re.sub(
+        r"^```.*?^```|\$\$.*?\$\$|\$[^$\n]+\$|`[^`\n]+`|<[^>]+>|\]\([^)]*\)", " ", markdown, flags=re.M | re.S
+    )
     return len(re.findall(r"[^\W\d_](?:[\w'’-]*\w)?", text))
 
 
@@ -138,8 +155,8 @@ def _parsed(path: Path) -> ast.Module:
 def answers(root: Path, checker: str) -> dict[str, dict[str, list[str]]]:
     """Return the labels of the right and the wrong answers that a chapter's checkers are tried on.
 
-    Each is entered by a call such as ``wrong("name", "words that must come back")(answer)``, or as a decorator.
-    Of a right one the label is empty.
+    Each is entered by a call such as ``wrong("name", "words that must come back")(answer)``, or as
+    a decorator. Of a right one the label is empty.
     """
     found: dict[str, dict[str, list[str]]] = {"right": {}, "wrong": {}}
     for node in ast.walk(_parsed(root / "tests" / "answers" / f"{checker}.py")):
@@ -185,7 +202,7 @@ def terms(root: Path = ROOT) -> int:
     return sum(bool(re.match(r"\S", line)) for block in blocks for line in block.splitlines())
 
 
-def tests(root: Path = ROOT) -> int:
+def count_tests(root: Path = ROOT) -> int:
     """Return how many test functions there are; most are run on several inputs."""
     trees = [_parsed(path) for path in sorted((root / "tests").rglob("test_*.py"))]
     return sum(
@@ -211,14 +228,15 @@ def numbers(root: Path = ROOT) -> list[Number]:
     return [
         Number("chapters", len(found), "files in `chapters/` that have a number",
                "not the pages beside the course"),
-        Number("minutes", hours, "the minutes that the chapters' heads promise, for reading and for exercises",
+        Number("minutes", hours, "what the chapters' heads promise, for reading and for exercises",
                "our estimate for somebody who meets the subject for the first time; nobody was timed"),
         Number("words", prose + sum(chapter.words for chapter in found),
                "words of prose in chapters and pages, without code, formulas and references",
                "length is no merit"),
         Number("exercises", len(exercises), "each with a stub, a checker, a hint and a solution",
                "not *Predict* and quiz"),
-        Number("exercises that change a module or a training", sum("Changes" in one.kind for one in exercises),
+        Number("exercises that change a module or a training",
+               sum("Changes" in one.kind for one in exercises),
                "the student's code becomes part of a network or of its training, evaluation included",
                "says nothing about how hard they are"),
         Number("right answers tried", sum(one.right for one in exercises),
@@ -242,12 +260,12 @@ def numbers(root: Path = ROOT) -> list[Number]:
                "none shows a photograph of a single person"),
         Number("records of trainings", len(kept),
                "complete trainings on FER-2013 of which configuration, history and predictions are kept",
-               f"{sum(name.endswith('-cpu') for name in kept)} of them ran on a processor, with a recipe shorter "
-               "than the papers'; what has no record is *pending*"),
+               f"{sum(name.endswith('-cpu') for name in kept)} of them ran on a processor, with a recipe "
+               "shorter than the papers'; what has no record is *pending*"),
         Number("terms", terms(root), "words that the glossary explains", "as this course uses them"),
         Number("references", len(re.findall(r"^@\w+\{", bibliography, re.MULTILINE)),
                "works in the bibliography", "chapters link to further ones"),
-        Number("test functions", tests(root),
-               "functions of the test suite; most run on many inputs, one for each network, chapter or answer",
+        Number("test functions", count_tests(root),
+               "functions of the test suite; most run on many inputs, such as every network or answer",
                "that a test passes shows what it looks at, and nothing else"),
     ]  # fmt: skip

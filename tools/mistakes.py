@@ -3,10 +3,10 @@
     python tools/mistakes.py            the chapters whose checkers or answers have changed
     python tools/mistakes.py ch05       this chapter in any case
 
-tests/answers/ holds wrong answers as students write them. Each is given to its checker, and the sentence that
-comes back is kept in book/mistakes.json, with a fingerprint of the two files it came from; the page "What students
-get wrong" is made of it, and a test says when it is out of date. What a checker only says about numbers ("Called
-with ..., found ...") names no mistake and is left out.
+tests/answers/ holds wrong answers as students write them. Each is given to its checker, and the sentence
+that comes back is kept in book/mistakes.json, with a fingerprint of the two files it came from; the page
+"What students get wrong" is made of it, and a test says when it is out of date. What a checker only says
+about numbers ("Called with ..., found ...") names no mistake and is left out.
 """
 
 from __future__ import annotations

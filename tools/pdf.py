@@ -3,9 +3,10 @@
     python tools/pdf.py                             the whole book, without the notebooks of solutions
     python tools/pdf.py book/setup book/ethics      the first page and these only
 
-Sphinx writes the book as one page of HTML, and Chromium prints it: with an outline, tags for screen readers, page
-numbers, all that is folded opened, and long lines of code wrapped. Chromium is found as the tests find it: CHROMIUM
-names it, or it is on the path. Formulas are set before it prints, from the book's own copy of MathJax.
+Sphinx writes the book as one page of HTML, and Chromium prints it: with an outline, tags for screen
+readers, page numbers, all that is folded opened, and long lines of code wrapped. Chromium is found as the
+tests find it: CHROMIUM names it, or it is on the path. Formulas are set before it prints, from the book's
+own copy of MathJax.
 """
 
 from __future__ import annotations
@@ -37,7 +38,7 @@ PREPARE = """() => {
   contents.className = "contents";
   contents.append(Object.assign(document.createElement("h2"), { textContent: "Contents" }));
   const list = document.createElement("ol");
-  for (const head of document.querySelectorAll(".toctree-wrapper > section > h2, .toctree-wrapper > section > h1")) {
+  for (const head of document.querySelectorAll(".toctree-wrapper > section > :is(h1, h2)")) {
     const link = document.createElement("a");
     link.href = `#${head.parentElement.id}`;
     link.textContent = [...head.childNodes].filter((n) => n.nodeType === 3 || !n.matches(".headerlink"))
@@ -53,7 +54,8 @@ PREPARE = """() => {
     if (!/^(#|https?:|mailto:)/.test(link.getAttribute("href"))) link.removeAttribute("href");
 }"""
 FOOTER = (
-    '<div style="font-size:8px;width:100%;margin:0 18mm;display:flex;justify-content:space-between;color:#555">'
+    '<div style="font-size:8px;width:100%;margin:0 18mm;display:flex;justify-content:space-between;'
+    'color:#555">'
     '<span>TITLE</span><span><span class="pageNumber"></span> / <span class="totalPages"></span></span></div>'
 )
 
@@ -78,7 +80,9 @@ def browser() -> str:
     """Return the program that prints."""
     program = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")
     if not program:
-        raise FercourseError("The PDF is printed by Chromium, and there is none: install it, or name it in CHROMIUM.")
+        raise FercourseError(
+            "The PDF is printed by Chromium, and there is none: install it, or name it in CHROMIUM."
+        )
     return program
 
 
@@ -86,7 +90,8 @@ def single_page(root: Path, folder: Path, wanted: list[str]) -> Path:
     """Build the book as one page of HTML below ``folder``, and return the page."""
     toc = contents(root, wanted)
     (folder / "toc.yml").write_text(yaml.safe_dump(toc, sort_keys=False), encoding="utf-8")
-    command = [str(Path(sys.executable).with_name("jupyter-book")), "build", ".", "--builder", "singlehtml", "--quiet",
+    program = str(Path(sys.executable).with_name("jupyter-book"))
+    command = [program, "build", ".", "--builder", "singlehtml", "--quiet",
                "--toc", str(folder / "toc.yml"), "--path-output", str(folder)]  # fmt: skip
     done = subprocess.run(command, cwd=root, capture_output=True, text=True, check=False)
     page = folder / "_build" / "singlehtml" / f"{toc['root']}.html"

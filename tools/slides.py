@@ -1,8 +1,9 @@
 """Make the slides of the 90-minute lesson from the chapters: `make slides` writes _build/slides.html.
 
-book/teaching.yml says which parts of which chapters a slide shows; text, code and outputs are taken from the committed
-notebooks, so that a slide cannot say anything else than the book. The result is one file that asks for nothing else:
-pictures are in it, and its own policy forbids every request. It scrolls from slide to slide, and prints one a page.
+book/teaching.yml says which parts of which chapters a slide shows; text, code and outputs are taken from
+the committed notebooks, so that a slide cannot say anything else than the book. The result is one file that
+asks for nothing else: pictures are in it, and its own policy forbids every request. It scrolls from slide
+to slide, and prints one a page.
 """
 
 from __future__ import annotations
@@ -69,7 +70,12 @@ def section_of(notebook: nbformat.NotebookNode, title: str) -> list[nbformat.Not
 
 def paragraphs(cells: list[nbformat.NotebookNode]) -> list[str]:
     """Return the paragraphs of a section, its heading and minutes left out."""
-    texts = [part for cell in cells if cell.cell_type == "markdown" for part in re.split(r"\n(?:>\s*)?\n", cell.source)]
+    texts = [
+        part
+        for cell in cells
+        if cell.cell_type == "markdown"
+        for part in re.split(r"\n(?:>\s*)?\n", cell.source)
+    ]
     return [text.strip() for text in texts if not re.match(r"#|\*\d+ minutes|<", text.strip())]
 
 
@@ -77,7 +83,8 @@ def only(found: list[Any], what: str, phrase: str, section: str) -> Any:
     """Return the one thing that was found; raise ValueError where there are none or more."""
     if len(found) != 1:
         raise ValueError(
-            f"book/teaching.yml: {phrase!r} is in {len(found)} {what} of the section {section!r}; expected one."
+            f"book/teaching.yml: {phrase!r} is in {len(found)} {what} of the section {section!r}; "
+            "expected one."
         )
     return found[0]
 
@@ -118,7 +125,8 @@ def outputs(cell: nbformat.NotebookNode) -> Iterator[str]:
             table = re.sub(r"<style.*?</style>", "", "".join(data["text/html"]), flags=re.DOTALL)
             yield f'<div class="table" tabindex="0" role="region" aria-label="Table">{table}</div>'
         elif text := output.get("text") or data.get("text/plain"):
-            yield f'<pre class="printed" tabindex="0" role="region" aria-label="Output">{html.escape(text.rstrip())}</pre>'
+            printed = html.escape(text.rstrip())
+            yield f'<pre class="printed" tabindex="0" role="region" aria-label="Output">{printed}</pre>'
         else:
             continue
         shown = True
@@ -133,14 +141,22 @@ def parts(entry: dict[str, Any], root: Path) -> Iterator[str]:
     for part in entry["show"]:
         ((kind, phrase),) = part.items()
         if kind not in _KINDS:
-            raise ValueError(f"book/teaching.yml: a slide shows {kind!r}; expected one of {', '.join(_KINDS)}.")
+            raise ValueError(
+                f"book/teaching.yml: a slide shows {kind!r}; expected one of {', '.join(_KINDS)}."
+            )
         if kind == "say":
             yield markdown(phrase)
         elif kind == "quote":
-            found = [text for text in paragraphs(cells) if phrase in " ".join(re.sub(r"^> ?", "", text, flags=re.M).split())]
+            found = [
+                text
+                for text in paragraphs(cells)
+                if phrase in " ".join(re.sub(r"^> ?", "", text, flags=re.M).split())
+            ]
             yield markdown(only(found, "paragraphs", phrase, section))
         else:
-            among = [cell for cell in cells if cell.cell_type == "code" and "@title Solution" not in cell.source]
+            among = [
+                cell for cell in cells if cell.cell_type == "code" and "@title Solution" not in cell.source
+            ]
             cell = only([one for one in among if phrase in one.source], "cells", phrase, section)
             if kind != "output":
                 yield code(cell)
@@ -162,11 +178,12 @@ def slides(root: Path = ROOT) -> list[str]:
             # The notes of a step stand on its first slide.
             notes = f'<aside class="notes" hidden>{markdown(step["teacher"])}</aside>' if number == 0 else ""
             body = "\n".join(parts(entry, root))
-            wide = ' class="wide"' if '<img' in body and ("<pre" in body or "<p>" in body) else ""
+            wide = ' class="wide"' if "<img" in body and ("<pre" in body or "<p>" in body) else ""
             found.append(
-                f'<section id="s{len(found) + 1}" tabindex="-1" aria-label="Slide {len(found) + 1} of {count}">\n'
+                f'<section id="s{len(found) + 1}" tabindex="-1" '
+                f'aria-label="Slide {len(found) + 1} of {count}">\n'
                 f"<h{level}>{title}</h{level}>\n<div{wide}>\n{body}\n</div>\n{notes}\n"
-                f'<footer><span>Minute {start} to {end}</span><span>{html.escape(place)}</span>'
+                f"<footer><span>Minute {start} to {end}</span><span>{html.escape(place)}</span>"
                 f"<span>{len(found) + 1} / {count}</span></footer>\n</section>"
             )
         start = end

@@ -1,7 +1,8 @@
 """What the book needs and neither Jupyter Book 1 nor its theme does; each part says what it mends.
 
 ``fercourse_book`` settles the address, ``fercourse_mathjax`` brings the formulas' typesetter along,
-``fercourse_pages`` corrects the pages themselves, and ``fercourse_teaching`` writes what is counted into them.
+``fercourse_pages`` corrects the pages themselves, and ``fercourse_teaching`` writes what is counted into
+them.
 """
 
 from __future__ import annotations

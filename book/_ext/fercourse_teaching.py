@@ -1,8 +1,9 @@
-"""What teachers need and nobody types: minutes, the lesson, the weeks, mistakes, the book's numbers, the slides.
+"""What teachers need and nobody types: minutes, lesson, weeks, mistakes, the book's numbers, slides.
 
-A page asks for a part with a line such as ``<!-- computed: minutes -->``; before the page is read, the line is replaced
-by Markdown that is made of the files as they are (tools/facts.py, book/teaching.yml). Nothing of it is committed, so
-nothing can be out of date. The slides are written beside the pages, as _static/slides.html.
+A page asks for a part with a line such as ``<!-- computed: minutes -->``; before the page is read, the line
+is replaced by Markdown that is made of the files as they are (tools/facts.py, book/teaching.yml). Nothing
+of it is committed, so nothing can be out of date. The slides are written beside the pages, as
+_static/slides.html.
 """
 
 from __future__ import annotations
@@ -30,7 +31,9 @@ def _tools(root: Path) -> None:
 def hours(minutes: int) -> str:
     """Return minutes as people say them: '1 h 50 min'."""
     whole, rest = divmod(minutes, 60)
-    return " ".join(part for part in (f"{whole} h" if whole else "", f"{rest} min" if rest or not whole else "") if part)
+    return " ".join(
+        part for part in (f"{whole} h" if whole else "", f"{rest} min" if rest or not whole else "") if part
+    )
 
 
 def plain(text: str) -> str:
@@ -57,12 +60,19 @@ def minutes(root: Path) -> str:
 
     found = facts.chapters(root)
     rows = [
-        [f"[{one.number}. {one.title}](../notebooks/{one.stem})", one.reading, one.practice, hours(one.reading + one.practice)]
+        [
+            f"[{one.number}. {one.title}](../notebooks/{one.stem})",
+            one.reading,
+            one.practice,
+            hours(one.reading + one.practice),
+        ]
         for one in found
     ]
     reading, practice = (sum(getattr(one, what) for one in found) for what in ("reading", "practice"))
     rows.append(["all", reading, practice, hours(reading + practice)])
-    return table("Minutes of every chapter", ["chapter", "read and run", "exercises", "together"], "lrrr", rows)
+    return table(
+        "Minutes of every chapter", ["chapter", "read and run", "exercises", "together"], "lrrr", rows
+    )
 
 
 def lesson(root: Path) -> str:
@@ -74,9 +84,15 @@ def lesson(root: Path) -> str:
     rows, start = [], 0
     for step in slides.plan(root)["lesson"]:
         end = start + step["minutes"]
-        places = dict.fromkeys((entry["chapter"], entry["section"]) for entry in step["slides"] if "chapter" in entry)
-        where = "; ".join(f"[chapter {number}](../notebooks/{titles[number].stem}), {section}" for number, section in places)
-        rows.append([f"{start} to {end}", f"**{step['title']}**. {step['teacher'].strip()}", where or "slides only"])
+        places = dict.fromkeys(
+            (entry["chapter"], entry["section"]) for entry in step["slides"] if "chapter" in entry
+        )
+        where = "; ".join(
+            f"[chapter {number}](../notebooks/{titles[number].stem}), {section}" for number, section in places
+        )
+        rows.append(
+            [f"{start} to {end}", f"**{step['title']}**. {step['teacher'].strip()}", where or "slides only"]
+        )
         start = end
     return table("The lesson, minute by minute", ["minute", "what happens", "where it is from"], "lll", rows)
 
@@ -122,11 +138,12 @@ def mistakes(root: Path) -> str:
     for chapter in facts.chapters(root):
         parts.append(f"## {chapter.number}. {chapter.title}")
         for one in chapter.exercises:
-            head = f"Exercise {one.number}. {plain(one.title)} <small>({one.level.lower()}, {one.minutes} minutes)</small>"
+            level = f"<small>({one.level.lower()}, {one.minutes} minutes)</small>"
             said = "\n".join(f"- {plain(text)}" for text, _ in one.mistakes)
             parts.append(
-                f"<details><summary>{head}</summary>\n\n{len(one.mistakes)} mistakes are told apart in {one.wrong} "
-                f"wrong answers to `{one.name}`.\n\n{said or 'They have not been collected yet: `make mistakes`.'}\n\n</details>"
+                f"<details><summary>Exercise {one.number}. {plain(one.title)} {level}</summary>\n\n"
+                f"{len(one.mistakes)} mistakes are told apart in {one.wrong} wrong answers to `{one.name}`.\n\n"
+                f"{said or 'They have not been collected yet: `make mistakes`.'}\n\n</details>"
             )
     return "\n\n".join(parts)
 
@@ -136,7 +153,9 @@ def numbers(root: Path) -> str:
     import facts
 
     rows = [[one.name, f"{one.value:,}", one.tells, one.but] for one in facts.numbers(root)]
-    return table("The book in numbers", ["what", "how many", "what is counted", "what it does not say"], "lrll", rows)
+    return table(
+        "The book in numbers", ["what", "how many", "what is counted", "what it does not say"], "lrll", rows
+    )
 
 
 def by_chapter(root: Path) -> str:
