@@ -161,7 +161,7 @@ def answers(root: Path, checker: str) -> dict[str, dict[str, list[str]]]:
     found: dict[str, dict[str, list[str]]] = {"right": {}, "wrong": {}}
     for node in ast.walk(_parsed(root / "tests" / "answers" / f"{checker}.py")):
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in found:
-            name, *label = (one.value for one in node.args if isinstance(one, ast.Constant))
+            name, *label = (str(one.value) for one in node.args if isinstance(one, ast.Constant))
             found[node.func.id].setdefault(name, []).append(*label or [""])
     return found
 

@@ -166,7 +166,8 @@ def parts(entry: dict[str, Any], root: Path) -> Iterator[str]:
 
 def slides(root: Path = ROOT) -> list[str]:
     """Return the slides of the lesson as HTML."""
-    found, start = [], 0
+    found: list[str] = []
+    start = 0
     steps = plan(root)["lesson"]
     count = sum(len(step["slides"]) for step in steps)
     for step in steps:

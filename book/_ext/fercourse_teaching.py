@@ -142,7 +142,8 @@ def mistakes(root: Path) -> str:
             said = "\n".join(f"- {plain(text)}" for text, _ in one.mistakes)
             parts.append(
                 f"<details><summary>Exercise {one.number}. {plain(one.title)} {level}</summary>\n\n"
-                f"{len(one.mistakes)} mistakes are told apart in {one.wrong} wrong answers to `{one.name}`.\n\n"
+                f"{len(one.mistakes)} mistakes are told apart in {one.wrong} wrong answers to "
+                f"`{one.name}`.\n\n"
                 f"{said or 'They have not been collected yet: `make mistakes`.'}\n\n</details>"
             )
     return "\n\n".join(parts)
