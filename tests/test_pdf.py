@@ -56,7 +56,8 @@ def read(path: Path) -> Printed:
         pages=shown,
         titles=[_text(raw) for raw in re.findall(rb"/Title (\((?:[^()\\]|\\.)*\)|<[0-9A-Fa-f]+>)", data)],
         fonts=len(re.findall(rb"/Type /FontDescriptor\b", data)),
-        embedded=len(re.findall(rb"/FontFile[23]?\b", data)),
+        # A font of type 3 is its glyphs, drawn; Chromium makes one of each that it may not embed as it is.
+        embedded=len(re.findall(rb"/FontFile[23]?\b|/Subtype /Type3\b", data)),
         tagged=b"/StructTreeRoot" in data and b"/MarkInfo" in data,
         links={raw.decode("latin-1") for raw in re.findall(rb"/URI \(([^)]*)\)", data)},
     )
