@@ -149,6 +149,7 @@ def test_a_sentence_with_signs_is_shown_as_it_is() -> None:
     import fercourse_teaching as teaching
 
     assert teaching.plain("4 * width, `a * b` and <x>_y") == r"4 \* width, `a * b` and \<x\>\_y"
+    assert teaching.plain("use torch.no_grad() twice. No.") == "use `torch.no_grad`() twice. No."
     assert teaching.plain("one ` alone") == r"one \` alone"
     assert [teaching.hours(m) for m in (45, 60, 115)] == ["45 min", "1 h", "1 h 55 min"]
 

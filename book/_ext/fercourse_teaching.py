@@ -21,6 +21,8 @@ from sphinx.errors import ExtensionError
 MARK = re.compile(r"^<!-- computed: ([\w-]+) -->$", re.MULTILINE)
 #: Signs that mean something in Markdown, where a sentence of a checker means none of it.
 _SIGNS = re.compile(r"([\\*_$<>\[\]{}#|~^])")
+#: Code in a sentence: in backticks, or a name with dots, which would be taken for an address.
+_CODE = re.compile(r"(`[^`]*`|\b[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)+\b)")
 
 
 def _tools(root: Path) -> None:
@@ -37,11 +39,14 @@ def hours(minutes: int) -> str:
 
 
 def plain(text: str) -> str:
-    """Return a sentence as Markdown that shows it as it is; what stands in backticks is code."""
-    parts = text.split("`")
-    if len(parts) % 2 == 0:
+    """Return a sentence as Markdown that shows it as it is; names with dots become code, and not links."""
+    if text.count("`") % 2:
         return _SIGNS.sub(r"\\\1", text).replace("`", r"\`")
-    return "`".join(part if number % 2 else _SIGNS.sub(r"\\\1", part) for number, part in enumerate(parts))
+    parts = _CODE.split(text)
+    return "".join(
+        _SIGNS.sub(r"\\\1", part) if number % 2 == 0 else part if part.startswith("`") else f"`{part}`"
+        for number, part in enumerate(parts)
+    )
 
 
 def table(caption: str, head: list[str], align: str, rows: list[list[Any]]) -> str:
