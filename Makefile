@@ -8,7 +8,7 @@ JOBS ?= auto
 PARALLEL := -n $(JOBS) --dist loadfile
 export PYTHON
 
-.PHONY: book test test-all test-colab test-faults lint lab notebooks results pictures address lock environment clean help
+.PHONY: book test test-all test-colab test-faults lint lab notebooks results mistakes slides pdf pictures address lock environment clean help
 
 book: environment
 	$(BIN)/jupyter-book build . -W -n --keep-going --quiet
@@ -50,6 +50,17 @@ results: environment
 	@chapters=$$($(BIN)/fercourse ledger --chapters) && \
 	if [ -n "$$chapters" ]; then $(BIN)/python tools/notebooks.py $$chapters && $(BIN)/fercourse ledger --made >/dev/null; fi
 
+# What the checkers say to wrong answers, for teachers; only chapters that have changed.
+mistakes: environment
+	$(BIN)/python tools/mistakes.py
+
+slides: environment
+	$(BIN)/python tools/slides.py
+
+# Needs Chromium; CHROMIUM names it where it is not on the path.
+pdf: environment
+	$(BIN)/python tools/pdf.py
+
 pictures: environment
 	$(BIN)/python tools/pictures.py
 
@@ -76,6 +87,9 @@ help:
 	@echo "make lab        open JupyterLab on the notebooks"
 	@echo "make notebooks  make notebooks/ anew from chapters/"
 	@echo "make results    judge every claim anew, and make the chapters that show new records"
+	@echo "make mistakes   collect what the checkers say to the labelled wrong answers"
+	@echo "make slides     write the slides of the 90-minute lesson to _build/slides.html"
+	@echo "make pdf        print the book into _build/fercourse.pdf (needs Chromium)"
 	@echo "make pictures   draw the pictures of the book's pages anew"
 	@echo "make address    copy the repository's address from _config.yml to where it stands"
 	@echo "make lock       write requirements.txt anew with the newest versions"

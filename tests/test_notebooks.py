@@ -270,7 +270,7 @@ def test_a_chapter_tells_what_it_is_for(chapter: Path) -> None:
 @every_chapter
 def test_minutes_add_up(chapter: Path) -> None:
     text = prose(chapter)
-    told = re.search(r"\*\*Time\*\* (\d+) minutes to read and run, (\d+) more for the \w+ exercises", text)
+    told = re.search(r"\*\*Time\*\* (\d+) minutes to read and run, (\d+) more for the \w+ exercises?", text)
     assert told, "the chapter does not say how long it takes"
     sections = re.split(r"^## ", text, flags=re.MULTILINE)[1:]
     minutes = {}

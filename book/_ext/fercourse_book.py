@@ -2,7 +2,8 @@
 
 ``fercourse_book`` settles the address, ``fercourse_mathjax`` brings the formulas' typesetter along, and
 ``fercourse_pages`` corrects the pages themselves. ``fercourse_ledger`` shows what became of every claim,
-``fercourse_results`` what is recorded, and ``fercourse_explorer`` brings the results explorer its data.
+``fercourse_results`` what is recorded, ``fercourse_explorer`` brings the results explorer its data, and
+``fercourse_teaching`` writes what is counted into pages.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import fercourse_ledger
 import fercourse_mathjax
 import fercourse_pages
 import fercourse_results
+import fercourse_teaching
 from sphinx.application import Sphinx
 from sphinx.config import Config
 
@@ -36,4 +38,5 @@ def setup(app: Sphinx) -> dict[str, Any]:
     fercourse_pages.setup(app)
     fercourse_results.setup(app)
     fercourse_explorer.setup(app)
+    fercourse_teaching.setup(app)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
