@@ -278,7 +278,7 @@ wrong("accuracy_by_group", "rounded")(
 wrong("accuracy_by_group", "dictionary of its own|four numbers|three")(
     wilson(last="(p, (c - h) / s, (c + h) / s, n)")
 )
-wrong("accuracy_by_group", "number that can be 0|NaN|divided by")(
+wrong("accuracy_by_group", "number that can be 0|NaN|divided by|interval of group")(
     wilson(root="math.sqrt(p * (1 - p) / int(n - 1)) + 0 * ({})")
 )
 
@@ -659,8 +659,8 @@ right("fit_temperature")(
     )
 )
 wrong("fit_temperature", "upside down|divided")(grid(FINE, loss="F.cross_entropy(logits * t, labels)"))
-wrong("fit_temperature", "search ends|beyond")(grid("np.linspace(1, 5, 2001)"))
-wrong("fit_temperature", "search ends|beyond")(grid("np.linspace(0.1, 10, 4000)"))
+wrong("fit_temperature", "search ends|search begin|beyond")(grid("np.linspace(1, 5, 2001)"))
+wrong("fit_temperature", "search ends|search begin|beyond")(grid("np.linspace(0.1, 10, 4000)"))
 wrong("fit_temperature", "search ends|beyond|coarse")(grid("np.arange(0.5, 3.0, 0.01)"))
 wrong("fit_temperature", "coarse|arrived|search ends")(grid("np.arange(0.1, 20, 0.1)"))
 wrong("fit_temperature", "coarse|rounded")(grid("np.geomspace(0.05, 20, 30)"))
@@ -728,7 +728,7 @@ wrong("fit_temperature", "right are used|Only answers")(
         "return grid[np.argmin([F.cross_entropy(logits[ok] / t, labels[ok]).item() for t in grid])]",
     )
 )
-wrong("fit_temperature", "NaN|positive|arrived")(
+wrong("fit_temperature", "NaN|positive|arrived|past the least")(
     temperature(
         "t = torch.ones(1, requires_grad=True)",
         "opt = torch.optim.SGD([t], lr=50.0)",
