@@ -20,7 +20,7 @@
 # > **You need** chapter 3 for training and chapter 5 for the networks. A GPU for the training of section *Into a network of
 # > yours* only.
 # >
-# > **Time** 95 minutes to read and run, 110 more for the six exercises.
+# > **Time** 100 minutes to read and run, 110 more for the six exercises.
 #
 # A network says *happy*. What did it look at? There are many methods that answer with a coloured map, and every map looks
 # convincing. On photographs nobody can check them, since nobody knows what the network *should* have looked at. On drawn
@@ -71,7 +71,6 @@ from torch import nn
 from torch.nn import functional as F
 
 from fercourse import explain, plots
-from fercourse.augment import to_float
 from fercourse.check import ch10
 from fercourse.course import explore
 from fercourse.data import EMOTIONS
@@ -333,7 +332,7 @@ maps = {
     "gradient": input_gradients(network, shown, targets),
 }
 
-# %% mystnb={"image": {"alt": "Three rows of the same six drawn faces with maps over them. Grad-CAM's are single soft patches, those of occlusion are blocks on mouth, eyes and brows, those of the gradient are specks all over the face with more around eyes and mouth. The three rows do not agree on every face."}}
+# %% mystnb={"image": {"alt": "Three rows of the same six drawn faces with maps over them. Grad-CAM's are soft patches on mouth, eyes or brows; those of occlusion are blocks, often in the same places; those of the gradient are specks around eyes, mouth and outlines. The three rows do not agree on every face."}}
 overlay(
     shown[first].repeat(3, 1, 1, 1),
     torch.cat([one[first] for one in maps.values()]),
@@ -413,7 +412,7 @@ by_class = np.array(
     ]
 )
 
-# %% mystnb={"image": {"alt": "A table in shades of blue: how far the logit of each class falls when a part is left out. Fear and surprise fall far without mouth and without eyes; sad and neutral without brows; angry mostly without eyes; happy without brows, eyes and mouth. Without the nose nothing happens in any class."}}
+# %% mystnb={"image": {"alt": "A table in shades of blue: how far the logit of each class falls when a part is left out. Fear falls furthest, without mouth or without eyes; angry and surprise fall mostly without eyes; happy, sad and neutral without brows, neutral without the mouth as well. Without the nose hardly anything happens."}}
 figure, ax = plt.subplots(figsize=(4.6, 4.0), layout="constrained")
 ax.imshow(by_class, cmap="Blues", vmin=0, vmax=4, aspect="auto")
 ax.set_xticks(range(4), names)
@@ -503,7 +502,7 @@ plt.show()
 mean = {name: one.mean() for name, one in scored.items()}
 assert mean["disc"] > 1.8 > 1.2 > mean["noise"]
 assert agreement["occlusion"] > max(agreement["disc"], agreement["noise"])
-assert agreement["edges"] > 0.4
+assert agreement["edges"] > max(0.4, agreement["Grad-CAM"])
 print("A disc scores well on the parts; edges agree with the network.")
 
 # %% [markdown]
@@ -514,7 +513,7 @@ print("A disc scores well on the parts; edges agree with the network.")
 #
 # **Agreement with what the network uses** is the better question. Each number above compares 24 cells: six classes, four parts. Here
 # the disc fails, since it says the same of every class. But look at *edges*: the absolute difference of each pixel from its surroundings. It has never
-# seen the network, and agrees as well as occlusion does. Why? An open mouth has strong edges, and an open mouth is what moves the network. So
+# seen the network, and agrees better than Grad-CAM does. Why? An open mouth has strong edges, and an open mouth is what moves the network. So
 # this test, too, can be passed without knowing anything about the network. We need one that cannot.
 #
 # ## Would it say the same of another network?
@@ -555,12 +554,13 @@ def alike(one, other):
 
 
 def redrawn(model):
-    """The maps of the same faces, of another network."""
+    """The maps of another network, of every second face."""
+    x, y = shown[::2], targets[::2]
     return {
-        "Grad-CAM": grad_cam(model, shown, targets, model.features[-1]),
-        "occlusion": occlusion(model, shown, targets),
-        "gradient": input_gradients(model, shown, targets),
-        "edges": maps["edges"],
+        "Grad-CAM": grad_cam(model, x, y, model.features[-1]),
+        "occlusion": occlusion(model, x, y),
+        "gradient": input_gradients(model, x, y),
+        "edges": maps["edges"][::2],
     }
 
 
@@ -572,7 +572,7 @@ stages = {
 }
 changed = {
     stage: {
-        name: alike(one, maps[name])
+        name: alike(one, maps[name][::2])
         for name, one in redrawn(randomised(modules)).items()
     }
     for stage, modules in stages.items()
@@ -670,7 +670,7 @@ traces = {
     "gradient": input_gradients(cheat, suspects, is_happy),
 }
 
-# %% mystnb={"image": {"alt": "The mean maps of 24 marked happy faces by three methods, each with a thin square around the mark in the upper left corner. Occlusion is brightest exactly there. Grad-CAM has its bright patch in that corner, too, but larger and beside the square. The gradient is brightest at the mark and faint over the whole face."}}
+# %% mystnb={"image": {"alt": "The mean maps of 24 marked happy faces by three methods, each with a thin square around the mark in the upper left corner. Occlusion is brightest exactly there. Grad-CAM has its bright patch in that corner, too, but reaching far beyond the square to the right and down. The gradient is brightest at the mark and faint over the whole face."}}
 means = torch.stack([one.clamp(min=0).mean(0) for one in traces.values()])
 means = means / means.amax((1, 2), keepdim=True)
 axes = plots.faces(means.numpy(), list(traces), columns=3, size=2)
@@ -713,7 +713,13 @@ print("Occlusion's highest point lies on it. Grad-CAM's mostly does not.")
 own, history = session.train("basic_cnn")
 history.round(3)
 
-# %% mystnb={"image": {"alt": "Seven small grey pictures, a mean Grad-CAM map for each emotion of basic_cnn after a smoke training. They are blurred patches near the middle of the face, and mean nothing after so short a training."}}
+# %%
+from fercourse.augment import to_float
+
+assert history["train_loss"].between(0, 5).all()
+print("basic_cnn trains.")
+
+# %% mystnb={"image": {"alt": "Seven small grey pictures, a mean Grad-CAM map for each emotion of basic_cnn after a smoke training. Some are nearly black, others blurred patches; they mean nothing after so short a training."}}
 part = session.faces.val.subset(slice(0, 600))
 batch = to_float(torch.from_numpy(part.images)).to(session.device)
 answers = torch.from_numpy(part.labels).to(session.device)
@@ -722,12 +728,6 @@ relevance = grad_cam(own, batch, answers, middle).cpu()
 seven = [relevance[part.labels == k].mean(0) for k in range(7)]
 plots.faces(torch.stack(seven).numpy(), EMOTIONS, size=0.9)
 plt.show()
-
-# %%
-assert relevance.shape == (len(part), 48, 48)
-assert torch.isfinite(relevance).all()
-assert (relevance >= 0).all()
-print("A map for each face, none of them negative.")
 
 # %% [markdown]
 # ## What is mixed up
@@ -755,7 +755,7 @@ called = {
 }
 gap = called["neutral"].mean(0) - called["happy"].mean(0)
 
-# %% mystnb={"image": {"alt": "Bars for the fifteen action units: mean intensity in happy faces that were called neutral, less that in happy faces that were called happy. AU25, lips part, is lowest by far, AU6 and AU12 are lower too; the others lie near zero."}}
+# %% mystnb={"image": {"alt": "Bars for the fifteen action units: mean intensity in happy faces that were called neutral, less that in happy faces that were called happy. AU25, lips part, is lowest by far, then AU6, cheek raiser; AU12 and AU26 are a little lower, the others lie near zero."}}
 figure, ax = plt.subplots(figsize=(6.4, 2.8), layout="constrained")
 ax.bar(ACTION_UNITS, gap)
 ax.axhline(0, color="0.4", linewidth=1)
@@ -768,7 +768,7 @@ assert ACTION_UNITS[int(gap.argmin())] == "AU25"
 print("Missed smiles are mostly those with closed lips.")
 
 # %% [markdown]
-# A third of the happy faces smile with closed lips, and these are what it misses. This is an explanation in the best sense: it names a cause
+# Some three in ten of the happy faces smile with closed lips, and these are most of what it misses; raised cheeks are often missing too. This is an explanation in the best sense: it names a cause
 # that can be checked and mended, by more such faces in train. On FER-2013 nobody has coded the units by hand.
 #
 # ## How sure is it?
@@ -779,7 +779,7 @@ print("Missed smiles are mostly those with closed lips.")
 # the network is then **calibrated**. The **reliability diagram** sorts answers into bins of confidence and compares. The records of this
 # course keep what it needs, so here are two networks on the real FER-2013:
 
-# %% mystnb={"image": {"alt": "Reliability of two recorded networks on FER-2013's test images: accuracy against confidence, points for bins with at least 30 images, near the diagonal of perfect calibration. The points of small_vgg lie slightly above the diagonal at low confidence and on it higher up; those of basic_cnn are alike."}}
+# %% mystnb={"image": {"alt": "Reliability of two recorded networks on FER-2013's test images: accuracy against confidence, points for bins with at least 30 images, near the diagonal of perfect calibration. Most points lie a little above it, those of basic_cnn further than those of small_vgg."}}
 figure, ax = plt.subplots(figsize=(4.4, 4.2), layout="constrained")
 ax.plot([0, 1], [0, 1], color="0.6", linewidth=1)
 eces = {}
@@ -802,7 +802,7 @@ print({model: f"{100 * ece:.1f} points" for model, ece in eces.items()})
 # %% [markdown]
 # The number is the **expected calibration error** (ECE): the distance from the diagonal, averaged over the images. Both networks were
 # stopped after ten epochs, long before they knew their training images by heart. Guo et al. (2017) found that large networks trained to
-# the end are *over*confident; whether paper 1's are, at 95% training accuracy, its tables do not say, and our records will when they land.
+# the end are *over*confident; whether paper 1's are, with the training accuracies that it prints, its tables do not say, and our records will when they land.
 #
 # The simplest cure is **temperature scaling**: divide all logits by one number $T$. Above 1 it makes every answer less sure, below 1 surer, and no answer
 # changes. $T$ is chosen on *val*, where the loss is least.
@@ -916,23 +916,19 @@ print(f"best network of paper 1:           {paper:.1%} by the labels")
 
 # %%
 rows = {}
-for name, found_there in ferplus["records"].items():
-    same, n = found_there["label_is_vote"], told["images"]
-    clear = found_there["clear_elsewhere"]
+for name, counted in ferplus["records"].items():
+    same, other = counted["label_is_vote"], counted["clear_elsewhere"]
     rows[name.partition("-")[0]] = {
-        "right, where label is vote": found_there[
-            "right_where_label_is_vote"
-        ]
+        "the vote is the label: right": counted["right_where_label_is_vote"]
         / same,
-        "right elsewhere": found_there["right_elsewhere"] / (n - same),
-        "with a clear vote against the label": found_there["vote_elsewhere"]
-        / clear,
+        "it is another: says the label": counted["label_elsewhere"] / other,
+        "it is another: says the vote": counted["vote_elsewhere"] / other,
     }
 pd.DataFrame(rows).map("{:.0%}".format)
 
 # %% [markdown]
-# Where people agree with the label, the small network is far better than its accuracy says. Elsewhere it follows the voters against its own labels more
-# often than not. So a good part of what the test counts as errors is the label's. How firm the votes are, tells much of how hard an
+# Where people agree with the label, both networks are far better than their accuracy says. Where a clear vote is for another class, they give the
+# voters' answer more often than the label's, although they were trained on labels alone. So a good part of what the test counts as errors is the label's. How firm the votes are, tells much of how hard an
 # image is:
 
 # %% mystnb={"image": {"alt": "Share of test images against how many of ten voters agree, from under four to all ten, three lines: the label is the vote, small_vgg agrees with the label, small_vgg agrees with the vote. All rise from below 45 per cent to about 90; from six voters on, small_vgg agrees with the vote more often than with the label."}}

@@ -80,15 +80,17 @@ def main(source: str, votes: str) -> None:
             sys.exit(f"{name} was not recorded on these test images.")
         chosen, _ = votes_of(faces.test)
         same = chosen == faces.test.labels
+        other = ~same & (chosen < len(EMOTIONS))  # a clear vote for another class
         records[name] = {
             "right_where_label_is_vote": int((preds == faces.test.labels)[same].sum()),
             "label_is_vote": int(same.sum()),
             "right_elsewhere": int((preds == faces.test.labels)[~same].sum()),
-            "vote_elsewhere": int((preds == chosen)[~same & (chosen < len(EMOTIONS))].sum()),
-            "clear_elsewhere": int((~same & (chosen < len(EMOTIONS))).sum()),
+            "clear_elsewhere": int(other.sum()),
+            "label_elsewhere": int((preds == faces.test.labels)[other].sum()),
+            "vote_elsewhere": int((preds == chosen)[other].sum()),
             "by_firmness": by_firmness(faces.test, preds),
         }
-    found = {
+    found: dict[str, Any] = {
         "source": "fer2013new.csv (FER+, Barsoum et al., 2016) beside fer2013.csv",
         "fingerprint": faces.fingerprint,
         "fercourse": metadata.version("fercourse"),

@@ -196,17 +196,18 @@ def _by_group(right: Any, groups: Any, kind: str = "right") -> Any:
             p = float(right.mean())
         low, high = _ends(p, n, z, kind, len(np.unique(groups)))
         key = str(group) if kind == "text keys" else group.item()
-        found[key] = {
-            "ends": lambda low=low, high=high: (low, high),
-            "accuracy alone": lambda p=p: p,
-            "order": lambda p=p, low=low, high=high: (low, p, high),
-            "high first": lambda p=p, low=low, high=high: (p, high, low),
-            "half": lambda p=p, low=low, high=high: (p, p - low, high - p),
-            "middle": lambda low=low, high=high: ((low + high) / 2, low, high),
-            "with n": lambda p=p, n=n, low=low, high=high: (p, low, high, n),
-            "per cent": lambda p=p, low=low, high=high: (100 * p, 100 * low, 100 * high),
-            "hits": lambda p=p, n=n, low=low, high=high: (p * n, low, high),
-        }.get(kind, lambda p=p, low=low, high=high: (p, low, high))()
+        values: dict[str, Any] = {
+            "ends": (low, high),
+            "accuracy alone": p,
+            "order": (low, p, high),
+            "high first": (p, high, low),
+            "half": (p, p - low, high - p),
+            "middle": ((low + high) / 2, low, high),
+            "with n": (p, low, high, n),
+            "per cent": (100 * p, 100 * low, 100 * high),
+            "hits": (p * n, low, high),
+        }
+        found[key] = values.get(kind, (p, low, high))
     kinds: dict[str, Callable[[], Any]] = {
         "list": lambda: list(found.values()),
         "pairs": lambda: list(found.items()),
@@ -807,8 +808,8 @@ def _maps_trial(
     )
     dense = nn.Linear(channels, classes, bias=bias)
     with torch.no_grad():
-        features[1].running_mean.normal_()
-        features[1].running_var.uniform_(0.5, 2.0)
+        features.get_buffer("1.running_mean").normal_()
+        features.get_buffer("1.running_var").uniform_(0.5, 2.0)
         if bias:
             dense.bias.normal_()
     return features.eval(), dense, torch.randn(shape)
@@ -1045,13 +1046,6 @@ def _temperature(logits: Tensor, labels: Tensor, kind: str = "right") -> Any:
         "sharpest": lambda: _least(lambda t: -(z / t).softmax(1).amax(1).mean().item()),
         "top labels": lambda: _least(_nll(logits, z.argmax(1))),
         "greatest loss": lambda: 1.0,
-        **{f"floor {v}": (lambda v=v: max(best, v)) for v in (0.1, 0.2, 0.25, 0.3, 0.4, 0.5, 0.8, 1.0)},
-        **{f"ceiling {v}": (lambda v=v: min(best, v)) for v in (1.0, 1.5, 2.0, 2.5, 3.0, 4.0, 5.0, 8.0, 10.0)},
-        **{
-            f"{low} to {high}": (lambda low=low, high=high: min(max(best, low), high))
-            for low in (0.1, 0.2, 0.25, 0.3, 0.4, 0.5, 0.8, 1.0)
-            for high in (1.5, 2.0, 2.5, 3.0, 4.0, 5.0, 8.0, 10.0, 20.0)
-        },
     }  # fmt: skip
     return kinds.get(kind, lambda: best)()
 
