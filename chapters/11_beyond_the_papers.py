@@ -669,7 +669,7 @@ for count, value in zip(trials, top, strict=True):
 # these labels.
 
 # %%
-other = synthetic_faces("easy", sizes=(1500, 1, 1), seed=9).train
+other = synthetic_faces("easy", sizes=(1000, 1, 1), seed=9).train
 units = torch.from_numpy(other.truth["units"]).float()
 
 
@@ -730,7 +730,7 @@ print("Every start from elsewhere beats none.")
 # %% [markdown]
 # All three starts beat none, by far. Among the three nothing is settled: with other drawings and seeds now the frozen one is ahead and
 # now the one that moves wholly. Textbooks say that the fewer labels, the less should move, since 70 faces can spoil features
-# that 1,500 have made; four seeds are too few to see it here. One detail: `requires_grad_(False)` does not stop the running
+# that a thousand have made; four seeds are too few to see it here. One detail: `requires_grad_(False)` does not stop the running
 # statistics of batch norm, which go on adapting to the new faces in training mode. To freeze them too, put the stage
 # into evaluation mode.
 #

@@ -86,7 +86,7 @@ class SqueezeExcite(nn.Module):
 
 
 class SpatialAttention(nn.Module):
-    """Spatial attention of CBAM (Woo et al., 2018): scale each place by a gate computed from its surroundings.
+    """Spatial attention of CBAM (Woo et al., 2018): scale each place by a gate of its surroundings.
 
     The mean and the greatest value over the channels make two pictures; one convolution turns them into one
     gate in [0, 1] a place, shared by all channels.

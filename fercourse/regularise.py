@@ -115,5 +115,5 @@ class Ema:
         """Move the average towards the network's weights, after a step of its training."""
         for mean, value in zip(self.model.parameters(), model.parameters(), strict=True):
             mean.lerp_(value, 1 - self.decay)
-        for mean, value in zip(self.model.buffers(), model.buffers(), strict=True):
-            mean.copy_(value)
+        for kept, buffer in zip(self.model.buffers(), model.buffers(), strict=True):
+            kept.copy_(buffer)

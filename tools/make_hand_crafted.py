@@ -62,13 +62,13 @@ def orb_descriptors(images: np.ndarray) -> list[np.ndarray]:
     """Return ORB descriptors (Rublee et al., 2011) of each image, at twice its size: bool (n, 256)."""
     from skimage.feature import ORB
 
-    found = []
+    found: list[np.ndarray] = []
     for image in images:
         detector = ORB(n_keypoints=40, n_scales=1, fast_threshold=0.02)
         large = np.kron(image, np.ones((2, 2))) / 255
         try:
             detector.detect_and_extract(large)
-            found.append(detector.descriptors)
+            found.append(np.asarray(detector.descriptors))
         except RuntimeError:  # no corner anywhere
             found.append(np.zeros((0, 256), dtype=bool))
     return found

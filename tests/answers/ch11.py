@@ -34,7 +34,14 @@ SIZE = "h, w = image.shape"
 OUT = "out = np.zeros((h - 2, w - 2), int)"
 
 
-def looped(test, ring=RING, out=OUT, add="out[y - 1, x - 1] += 2**b", rows="range(1, h - 1)", columns="range(1, w - 1)"):
+def looped(
+    test,
+    ring=RING,
+    out=OUT,
+    add="out[y - 1, x - 1] += 2**b",
+    rows="range(1, h - 1)",
+    columns="range(1, w - 1)",
+):
     return lbp(
         SIZE, ring, out,
         f"for y in {rows}:",
@@ -94,19 +101,31 @@ wrong("lbp_codes", "1, 2, 3")(looped(AT_LEAST, add="out[y - 1, x - 1] += b + 1")
 wrong("lbp_codes", "twice what")(looped(AT_LEAST, add="out[y - 1, x - 1] += 2 ** (b + 1)"))
 wrong("lbp_codes", "squares of")(looped(AT_LEAST, add="out[y - 1, x - 1] += b**2"))
 wrong("lbp_codes", "add the bits up")(looped(AT_LEAST, add="out[y - 1, x - 1] = 2**b"))
-wrong("lbp_codes", "border is there")(looped(AT_LEAST, out="out = np.zeros((h, w), int)", add="out[y, x] += 2**b"))
+wrong("lbp_codes", "border is there")(
+    looped(AT_LEAST, out="out = np.zeros((h, w), int)", add="out[y, x] += 2**b")
+)
 wrong("lbp_codes", "last row and column")(looped(AT_LEAST, rows="range(1, h - 2)", columns="range(1, w - 2)"))
-wrong("lbp_codes", "over the border")(looped(AT_LEAST, out="out = np.zeros((h, w), int)", rows="range(h)", columns="range(w)"))
+wrong("lbp_codes", "over the border")(
+    looped(AT_LEAST, out="out = np.zeros((h, w), int)", rows="range(h)", columns="range(w)")
+)
 wrong("lbp_codes", "square images")(looped(AT_LEAST, columns="range(1, h - 1)"))
 wrong("lbp_codes", "dtype=int")(
     lbp(SIZE, RING, "out = np.zeros_like(image[1:-1, 1:-1])", "for b, (i, j) in enumerate(ring):",
         "    out += (image[1 + i : h - 1 + i, 1 + j : w - 1 + j] >= image[1:-1, 1:-1]) * 2**b", "return out")
 )  # fmt: skip
 wrong("lbp_codes", "continued at its other side")(
-    lbp(RING, "return sum((np.roll(image, (-i, -j), (0, 1)) >= image).astype(int) * 2**b for b, (i, j) in enumerate(ring))")
+    lbp(
+        RING,
+        "return sum((np.roll(image, (-i, -j), (0, 1)) >= image).astype(int) * 2**b for b, (i, j) in enumerate(ring))",
+    )
 )
 wrong("lbp_codes", "padded with zeros")(
-    lbp(RING, SIZE, "big = np.pad(image, 1)", "return sum((big[1 + i : 1 + h + i, 1 + j : 1 + w + j] >= image) * 2**b for b, (i, j) in enumerate(ring))")
+    lbp(
+        RING,
+        SIZE,
+        "big = np.pad(image, 1)",
+        "return sum((big[1 + i : 1 + h + i, 1 + j : 1 + w + j] >= image) * 2**b for b, (i, j) in enumerate(ring))",
+    )
 )
 wrong("lbp_codes", "four neighbours")(looped(AT_LEAST, ring="ring = [(-1, 0), (0, 1), (1, 0), (0, -1)]"))
 wrong("lbp_codes", "mean of the image")(looped("image[y + i, x + j] >= image.mean()"))
@@ -148,22 +167,39 @@ right("squared_hinge")(
     )
 )
 right("squared_hinge")(
-    hinge("t = torch.eye(logits.size(-1))[labels] * 2 - 1", "return F.mse_loss(torch.clamp(t * logits, max=1), torch.ones_like(logits)) * logits.size(-1)")
+    hinge(
+        "t = torch.eye(logits.size(-1))[labels] * 2 - 1",
+        "return F.mse_loss(torch.clamp(t * logits, max=1), torch.ones_like(logits)) * logits.size(-1)",
+    )
 )
-wrong("squared_hinge", "number of classes as well")(hinge(SIGNS, "return torch.relu(1 - t * logits).square().mean()"))
-wrong("squared_hinge", "sum over the images")(hinge(SIGNS, "return torch.relu(1 - t * logits).square().sum()"))
+wrong("squared_hinge", "number of classes as well")(
+    hinge(SIGNS, "return torch.relu(1 - t * logits).square().mean()")
+)
+wrong("squared_hinge", "sum over the images")(
+    hinge(SIGNS, "return torch.relu(1 - t * logits).square().sum()")
+)
 wrong("squared_hinge", "square is missing")(hinge(SIGNS, "return torch.relu(1 - t * logits).sum(1).mean()"))
 wrong("squared_hinge", "clamp at 0")(hinge(SIGNS, "return (1 - t * logits).square().sum(1).mean()"))
-wrong("squared_hinge", "clamp at 0")(hinge(SIGNS, "return (1 - t * logits).square().clamp(min=0).sum(1).mean()"))
-wrong("squared_hinge", "have sign 0")(
-    hinge("t = F.one_hot(labels, logits.shape[1])", "return torch.relu(1 - t * logits).square().sum(1).mean()")
+wrong("squared_hinge", "clamp at 0")(
+    hinge(SIGNS, "return (1 - t * logits).square().clamp(min=0).sum(1).mean()")
 )
-wrong("squared_hinge", "signs are the other way")(hinge(SIGNS, "return torch.relu(1 + t * logits).square().sum(1).mean()"))
-wrong("squared_hinge", "margin is missing")(hinge(SIGNS, "return torch.relu(-t * logits).square().sum(1).mean()"))
+wrong("squared_hinge", "have sign 0")(
+    hinge(
+        "t = F.one_hot(labels, logits.shape[1])", "return torch.relu(1 - t * logits).square().sum(1).mean()"
+    )
+)
+wrong("squared_hinge", "signs are the other way")(
+    hinge(SIGNS, "return torch.relu(1 + t * logits).square().sum(1).mean()")
+)
+wrong("squared_hinge", "margin is missing")(
+    hinge(SIGNS, "return torch.relu(-t * logits).square().sum(1).mean()")
+)
 wrong("squared_hinge", "own class counts")(
     hinge("own = logits[torch.arange(len(labels)), labels]", "return torch.relu(1 - own).square().mean()")
 )
-wrong("squared_hinge", "multi_margin|compares each class")(hinge("return F.multi_margin_loss(logits, labels, p=2)"))
+wrong("squared_hinge", "multi_margin|compares each class")(
+    hinge("return F.multi_margin_loss(logits, labels, p=2)")
+)
 wrong("squared_hinge", "compares each class")(
     hinge(
         "own = logits.gather(1, labels[:, None])",
@@ -172,14 +208,22 @@ wrong("squared_hinge", "compares each class")(
         "return gap.sum(1).mean()",
     )
 )
-wrong("squared_hinge", "softmax before")(hinge(SIGNS, "return torch.relu(1 - t * logits.softmax(1)).square().sum(1).mean()"))
+wrong("squared_hinge", "softmax before")(
+    hinge(SIGNS, "return torch.relu(1 - t * logits.softmax(1)).square().sum(1).mean()")
+)
 wrong("squared_hinge", "one loss an image")(hinge(SIGNS, "return torch.relu(1 - t * logits).square().sum(1)"))
-wrong("squared_hinge", "no gradient")(hinge(SIGNS, "return torch.relu(1 - t * logits).square().sum(1).mean().item()"))
+wrong("squared_hinge", "no gradient")(
+    hinge(SIGNS, "return torch.relu(1 - t * logits).square().sum(1).mean().item()")
+)
 wrong("squared_hinge", "no gradient")(
     hinge(SIGNS, "z = logits.detach()", "return torch.relu(1 - t * z).square().sum(1).mean()")
 )
 wrong("squared_hinge", "no gradient")(
-    hinge("with torch.no_grad():", "    " + SIGNS, "    return torch.relu(1 - t * logits).square().sum(1).mean()")
+    hinge(
+        "with torch.no_grad():",
+        "    " + SIGNS,
+        "    return torch.relu(1 - t * logits).square().sum(1).mean()",
+    )
 )
 wrong("squared_hinge", "number of classes is that of the logits")(
     hinge("t = 2 * F.one_hot(labels) - 1", "return torch.relu(1 - t * logits).square().sum(1).mean()")
@@ -187,13 +231,25 @@ wrong("squared_hinge", "number of classes is that of the logits")(
 wrong("squared_hinge", "number of classes is that of the logits")(
     hinge("t = 2 * F.one_hot(labels, 7) - 1", "return torch.relu(1 - t * logits).square().sum(1).mean()")
 )
-wrong("squared_hinge", "do not fit together")(hinge("return torch.relu(1 - labels * logits).square().sum(1).mean()"))
-wrong("squared_hinge", "axes are exchanged")(hinge(SIGNS, "return torch.relu(1 - t * logits).square().sum(0).mean()"))
-wrong("squared_hinge", "sum is squared")(hinge(SIGNS, "return torch.relu(1 - t * logits).sum(1).square().mean()"))
+wrong("squared_hinge", "do not fit together")(
+    hinge("return torch.relu(1 - labels * logits).square().sum(1).mean()")
+)
+wrong("squared_hinge", "axes are exchanged")(
+    hinge(SIGNS, "return torch.relu(1 - t * logits).square().sum(0).mean()")
+)
+wrong("squared_hinge", "sum is squared")(
+    hinge(SIGNS, "return torch.relu(1 - t * logits).sum(1).square().mean()")
+)
 wrong("squared_hinge", "cross-entropy")(hinge("return F.cross_entropy(logits, labels)"))
-wrong("squared_hinge", "worst class")(hinge(SIGNS, "return torch.relu(1 - t * logits).square().amax(1).mean()"))
-wrong("squared_hinge", "wrong side")(hinge(SIGNS, "return (1 - t * logits).clamp(max=0).square().sum(1).mean()"))
-wrong("squared_hinge", "returns? (nothing|None)")(hinge(SIGNS, "loss = torch.relu(1 - t * logits).square().sum(1).mean()"))
+wrong("squared_hinge", "worst class")(
+    hinge(SIGNS, "return torch.relu(1 - t * logits).square().amax(1).mean()")
+)
+wrong("squared_hinge", "wrong side")(
+    hinge(SIGNS, "return (1 - t * logits).clamp(max=0).square().sum(1).mean()")
+)
+wrong("squared_hinge", "returns? (nothing|None)")(
+    hinge(SIGNS, "loss = torch.relu(1 - t * logits).square().sum(1).mean()")
+)
 
 
 # SpatialGate ------------------------------------------------------------------------------------------------
@@ -206,7 +262,9 @@ def gate(conv, *forward, more=()):
 CONV = "self.conv = nn.Conv2d(2, 1, kernel_size, padding=kernel_size // 2, bias=False)"
 MEAN, MAX = "m = x.mean(1, keepdim=True)", "g = x.amax(1, keepdim=True)"
 CAT = "w = self.conv(torch.cat([m, g], 1))"
-right("SpatialGate")(gate(CONV, MEAN, "g, _ = x.max(dim=1, keepdim=True)", CAT, "return x * torch.sigmoid(w)"))
+right("SpatialGate")(
+    gate(CONV, MEAN, "g, _ = x.max(dim=1, keepdim=True)", CAT, "return x * torch.sigmoid(w)")
+)
 right("SpatialGate")(
     gate(
         "self.look = nn.Sequential(nn.Conv2d(2, 1, kernel_size, padding='same', bias=False), nn.Sigmoid())",
@@ -232,7 +290,9 @@ right("SpatialGate")(
     )
 )
 wrong("SpatialGate", "sigmoid is missing")(gate(CONV, MEAN, MAX, CAT, "return x * w"))
-wrong("SpatialGate", "other order")(gate(CONV, MEAN, MAX, "return x * self.conv(torch.cat([g, m], 1)).sigmoid()"))
+wrong("SpatialGate", "other order")(
+    gate(CONV, MEAN, MAX, "return x * self.conv(torch.cat([g, m], 1)).sigmoid()")
+)
 wrong("SpatialGate", "gates alone")(gate(CONV, MEAN, MAX, CAT, "return w.sigmoid()"))
 wrong("SpatialGate", "added")(gate(CONV, MEAN, MAX, CAT, "return x + w.sigmoid()"))
 wrong("SpatialGate", "once more")(gate(CONV, MEAN, MAX, CAT, "return x + x * w.sigmoid()"))
@@ -255,13 +315,28 @@ wrong("SpatialGate", "another height|pad the convolution")(
     gate("self.conv = nn.Conv2d(2, 1, kernel_size, bias=False)", MEAN, MAX, CAT, "return x * w.sigmoid()")
 )
 wrong("SpatialGate", "another height|pad the convolution")(
-    gate("self.conv = nn.Conv2d(2, 1, kernel_size, padding=1, bias=False)", MEAN, MAX, CAT, "return x * w.sigmoid()")
+    gate(
+        "self.conv = nn.Conv2d(2, 1, kernel_size, padding=1, bias=False)",
+        MEAN,
+        MAX,
+        CAT,
+        "return x * w.sigmoid()",
+    )
 )
 wrong("SpatialGate", "only the mean")(
-    gate("self.conv = nn.Conv2d(1, 1, kernel_size, padding=kernel_size // 2, bias=False)", MEAN, "return x * self.conv(m).sigmoid()")
+    gate(
+        "self.conv = nn.Conv2d(1, 1, kernel_size, padding=kernel_size // 2, bias=False)",
+        MEAN,
+        "return x * self.conv(m).sigmoid()",
+    )
 )
 wrong("SpatialGate", "added up; keep them apart")(
-    gate("self.conv = nn.Conv2d(1, 1, kernel_size, padding=kernel_size // 2, bias=False)", MEAN, MAX, "return x * self.conv(m + g).sigmoid()")
+    gate(
+        "self.conv = nn.Conv2d(1, 1, kernel_size, padding=kernel_size // 2, bias=False)",
+        MEAN,
+        MAX,
+        "return x * self.conv(m + g).sigmoid()",
+    )
 )
 wrong("SpatialGate", "feature map itself")(gate(CONV, "return x * self.conv(x).sigmoid()"))
 wrong("SpatialGate", "changes its input")(gate(CONV, MEAN, MAX, CAT, "x *= w.sigmoid()", "return x"))
@@ -270,9 +345,16 @@ wrong("SpatialGate", "ReLU after")(gate(CONV, MEAN, MAX, CAT, "return (x * w.sig
 wrong("SpatialGate", "batch norm")(
     gate(CONV, MEAN, MAX, CAT, "return x * self.bn(w).sigmoid()", more=("self.bn = nn.BatchNorm2d(1)",))
 )
-wrong("SpatialGate", "least value")(gate(CONV, MEAN, "g = x.amin(1, keepdim=True)", CAT, "return x * w.sigmoid()"))
+wrong("SpatialGate", "least value")(
+    gate(CONV, MEAN, "g = x.amin(1, keepdim=True)", CAT, "return x * w.sigmoid()")
+)
 wrong("SpatialGate", "channels, dim=1|2 channels|whole picture|shape")(
-    gate(CONV, "m, g = x.mean((2, 3), keepdim=True), x.amax((2, 3), keepdim=True)", CAT, "return x * w.sigmoid()")
+    gate(
+        CONV,
+        "m, g = x.mean((2, 3), keepdim=True), x.amax((2, 3), keepdim=True)",
+        CAT,
+        "return x * w.sigmoid()",
+    )
 )
 
 
@@ -315,20 +397,52 @@ right("mixup_step")(
         "return loss.detach()",
     )
 )
-wrong("mixup_step", "labels are not")(step(TRAIN, CLEAR, MIXED, LOGITS, "loss = F.cross_entropy(z, labels)", BACK, MOVE, GIVE))
+wrong("mixup_step", "labels are not")(
+    step(TRAIN, CLEAR, MIXED, LOGITS, "loss = F.cross_entropy(z, labels)", BACK, MOVE, GIVE)
+)
 wrong("mixup_step", "images are not mixed")(step(TRAIN, CLEAR, "z = model(images)", LOSS, BACK, MOVE, GIVE))
 wrong("mixup_step", "shares of the images are exchanged")(
     step(TRAIN, CLEAR, "x = (1 - share) * images + share * images[partner]", LOGITS, LOSS, BACK, MOVE, GIVE)
 )
 wrong("mixup_step", "shares of the two losses")(
-    step(TRAIN, CLEAR, MIXED, LOGITS, "loss = (1 - share) * F.cross_entropy(z, labels) + share * F.cross_entropy(z, labels[partner])", BACK, MOVE, GIVE)
+    step(
+        TRAIN,
+        CLEAR,
+        MIXED,
+        LOGITS,
+        "loss = (1 - share) * F.cross_entropy(z, labels) + share * F.cross_entropy(z, labels[partner])",
+        BACK,
+        MOVE,
+        GIVE,
+    )
 )
-wrong("mixup_step", "other way round in both")(step(TRAIN, CLEAR, "share = 1 - share", MIXED, LOGITS, LOSS, BACK, MOVE, GIVE))
+wrong("mixup_step", "other way round in both")(
+    step(TRAIN, CLEAR, "share = 1 - share", MIXED, LOGITS, LOSS, BACK, MOVE, GIVE)
+)
 wrong("mixup_step", "without their weights")(
-    step(TRAIN, CLEAR, MIXED, LOGITS, "loss = F.cross_entropy(z, labels) + F.cross_entropy(z, labels[partner])", BACK, MOVE, GIVE)
+    step(
+        TRAIN,
+        CLEAR,
+        MIXED,
+        LOGITS,
+        "loss = F.cross_entropy(z, labels) + F.cross_entropy(z, labels[partner])",
+        BACK,
+        MOVE,
+        GIVE,
+    )
 )
 wrong("mixup_step", "as numbers")(
-    step(TRAIN, CLEAR, MIXED, LOGITS, "y = (share * labels + (1 - share) * labels[partner]).long()", "loss = F.cross_entropy(z, y)", BACK, MOVE, GIVE)
+    step(
+        TRAIN,
+        CLEAR,
+        MIXED,
+        LOGITS,
+        "y = (share * labels + (1 - share) * labels[partner]).long()",
+        "loss = F.cross_entropy(z, y)",
+        BACK,
+        MOVE,
+        GIVE,
+    )
 )
 wrong("mixup_step", "evaluation mode")(step(CLEAR, MIXED, LOGITS, LOSS, BACK, MOVE, GIVE))
 wrong("mixup_step", "gradients of the step before")(step(TRAIN, MIXED, LOGITS, LOSS, BACK, MOVE, GIVE))
@@ -338,16 +452,54 @@ wrong("mixup_step", "between backward and step")(step(TRAIN, MIXED, LOGITS, LOSS
 wrong("mixup_step", "returns nothing")(step(TRAIN, CLEAR, MIXED, LOGITS, LOSS, BACK, MOVE))
 wrong("mixup_step", "graph")(step(TRAIN, CLEAR, MIXED, LOGITS, LOSS, BACK, MOVE, "return loss"))
 wrong("mixup_step", "passed in are changed")(
-    step(TRAIN, CLEAR, "others = images[partner]", "images *= share", "images += (1 - share) * others", "x = images", LOGITS, LOSS, BACK, MOVE, GIVE)
+    step(
+        TRAIN,
+        CLEAR,
+        "others = images[partner]",
+        "images *= share",
+        "images += (1 - share) * others",
+        "x = images",
+        LOGITS,
+        LOSS,
+        BACK,
+        MOVE,
+        GIVE,
+    )
 )
 wrong("mixup_step", "passed in are changed")(
-    step(TRAIN, CLEAR, "images *= share", "images += (1 - share) * images[partner]", "x = images", LOGITS, LOSS, BACK, MOVE, GIVE)
+    step(
+        TRAIN,
+        CLEAR,
+        "images *= share",
+        "images += (1 - share) * images[partner]",
+        "x = images",
+        LOGITS,
+        LOSS,
+        BACK,
+        MOVE,
+        GIVE,
+    )
 )
 wrong("mixup_step", "called (twice|more than once|on the images and)")(
-    step(TRAIN, CLEAR, "loss = share * F.cross_entropy(model(images), labels) + (1 - share) * F.cross_entropy(model(images[partner]), labels[partner])", BACK, MOVE, GIVE)
+    step(
+        TRAIN,
+        CLEAR,
+        "loss = share * F.cross_entropy(model(images), labels) + (1 - share) * F.cross_entropy(model(images[partner]), labels[partner])",
+        BACK,
+        MOVE,
+        GIVE,
+    )
 )
 wrong("mixup_step", "called (twice|more than once)")(
-    step(TRAIN, CLEAR, MIXED, "loss = share * F.cross_entropy(model(x), labels) + (1 - share) * F.cross_entropy(model(x), labels[partner])", BACK, MOVE, GIVE)
+    step(
+        TRAIN,
+        CLEAR,
+        MIXED,
+        "loss = share * F.cross_entropy(model(x), labels) + (1 - share) * F.cross_entropy(model(x), labels[partner])",
+        BACK,
+        MOVE,
+        GIVE,
+    )
 )
 wrong("mixup_step", "other end of the batch")(
     step(TRAIN, CLEAR, "x = share * images + (1 - share) * images.flip(0)", LOGITS, LOSS, BACK, MOVE, GIVE)
@@ -410,36 +562,91 @@ right("ema_update")(
 )
 wrong("ema_update", "buffers are left")(ema(NO, PAIRS, "        a.lerp_(b, 1 - decay)"))
 wrong("ema_update", "exchanged.*(decay|lerp)")(ema(NO, PAIRS, "        a.lerp_(b, decay)", BUFFERS, COPY))
-wrong("ema_update", "exchanged")(ema(NO, PAIRS, "        a.copy_((1 - decay) * a + decay * b)", BUFFERS, COPY))
-wrong("ema_update", "parameters do not change")(ema(NO, PAIRS, "        a = decay * a + (1 - decay) * b", BUFFERS, COPY))
-wrong("ema_update", "nothing changes")(ema(NO, PAIRS, "        a = decay * a + (1 - decay) * b", BUFFERS, "        a = b"))
-wrong("ema_update", "shares?|follows")(
-    ema(NO, PAIRS, "        a.data = b.data", BUFFERS, COPY)
+wrong("ema_update", "exchanged")(
+    ema(NO, PAIRS, "        a.copy_((1 - decay) * a + decay * b)", BUFFERS, COPY)
 )
+wrong("ema_update", "parameters do not change")(
+    ema(NO, PAIRS, "        a = decay * a + (1 - decay) * b", BUFFERS, COPY)
+)
+wrong("ema_update", "nothing changes")(
+    ema(NO, PAIRS, "        a = decay * a + (1 - decay) * b", BUFFERS, "        a = b")
+)
+wrong("ema_update", "shares?|follows")(ema(NO, PAIRS, "        a.data = b.data", BUFFERS, COPY))
 wrong("ema_update", "no_grad")(
-    ema("for a, b in zip(average.parameters(), model.parameters()):", "    a.mul_(decay).add_(b, alpha=1 - decay)", "for a, b in zip(average.buffers(), model.buffers()):", "    a.copy_(b)")
+    ema(
+        "for a, b in zip(average.parameters(), model.parameters()):",
+        "    a.mul_(decay).add_(b, alpha=1 - decay)",
+        "for a, b in zip(average.buffers(), model.buffers()):",
+        "    a.copy_(b)",
+    )
 )
 wrong("ema_update", "copy of the model")(ema("average.load_state_dict(model.state_dict())"))
 wrong("ema_update", "everything in state_dict|whole number")(
-    ema("s, m = average.state_dict(), model.state_dict()", "for k in s:", "    s[k].copy_(decay * s[k] + (1 - decay) * m[k])")
+    ema(
+        "s, m = average.state_dict(), model.state_dict()",
+        "for k in s:",
+        "    s[k].copy_(decay * s[k] + (1 - decay) * m[k])",
+    )
 )
 wrong("ema_update", "whole number")(
-    ema("s, m = average.state_dict(), model.state_dict()", "for k in s:", "    s[k].mul_(decay).add_(m[k], alpha=1 - decay)")
+    ema(
+        "s, m = average.state_dict(), model.state_dict()",
+        "for k in s:",
+        "    s[k].mul_(decay).add_(m[k], alpha=1 - decay)",
+    )
 )
 wrong("ema_update", "averages already|averaged like weights")(
-    ema(NO, PAIRS, "        a.lerp_(b, 1 - decay)", BUFFERS, "        if a.is_floating_point():", "            a.lerp_(b, 1 - decay)", "        else:", "            a.copy_(b)")
+    ema(
+        NO,
+        PAIRS,
+        "        a.lerp_(b, 1 - decay)",
+        BUFFERS,
+        "        if a.is_floating_point():",
+        "            a.lerp_(b, 1 - decay)",
+        "        else:",
+        "            a.copy_(b)",
+    )
 )
 wrong("ema_update", "count of batches")(
-    ema(NO, PAIRS, "        a.lerp_(b, 1 - decay)", BUFFERS, "        if a.is_floating_point():", "            a.copy_(b)")
+    ema(
+        NO,
+        PAIRS,
+        "        a.lerp_(b, 1 - decay)",
+        BUFFERS,
+        "        if a.is_floating_point():",
+        "            a.copy_(b)",
+    )
 )
 wrong("ema_update", "only running mean and variance|statistics")(
-    ema(NO, PAIRS, "        a.lerp_(b, 1 - decay)", "    m = dict(model.named_buffers())", "    for k, v in average.named_buffers():", "        if 'running' in k:", "            v.copy_(m[k])")
+    ema(
+        NO,
+        PAIRS,
+        "        a.lerp_(b, 1 - decay)",
+        "    m = dict(model.named_buffers())",
+        "    for k, v in average.named_buffers():",
+        "        if 'running' in k:",
+        "            v.copy_(m[k])",
+    )
 )
 wrong("ema_update", "buffers of batch norm")(
-    ema(NO, PAIRS, "        a.lerp_(b, 1 - decay)", "    for a, b in zip(average.modules(), model.modules()):", "        if isinstance(a, nn.BatchNorm2d):", "            for x, y in zip(a.buffers(), b.buffers()):", "                x.copy_(y)")
+    ema(
+        NO,
+        PAIRS,
+        "        a.lerp_(b, 1 - decay)",
+        "    for a, b in zip(average.modules(), model.modules()):",
+        "        if isinstance(a, nn.BatchNorm2d):",
+        "            for x, y in zip(a.buffers(), b.buffers()):",
+        "                x.copy_(y)",
+    )
 )
 wrong("ema_update", "model that is moved")(
-    ema(NO, "    for a, b in zip(average.parameters(), model.parameters()):", "        b.mul_(decay).add_(a, alpha=1 - decay)", "    for a, b in zip(average.buffers(), model.buffers()):", "        b.copy_(a)")
+    ema(
+        NO,
+        "    for a, b in zip(average.parameters(), model.parameters()):",
+        "        b.mul_(decay).add_(a, alpha=1 - decay)",
+        "    for a, b in zip(average.buffers(), model.buffers()):",
+        "        b.copy_(a)",
+    )
 )
 wrong("ema_update", "not made smaller")(ema(NO, PAIRS, "        a.add_(b, alpha=1 - decay)", BUFFERS, COPY))
 wrong("ema_update", "count fully")(ema(NO, PAIRS, "        a.mul_(decay).add_(b)", BUFFERS, COPY))
@@ -447,9 +654,18 @@ wrong("ema_update", "requires_grad=False")(
     ema(NO, PAIRS, "        if b.requires_grad:", "            a.lerp_(b, 1 - decay)", BUFFERS, COPY)
 )
 wrong("ema_update", "typed in")(ema(NO, PAIRS, "        a.mul_(0.99).add_(b, alpha=0.01)", BUFFERS, COPY))
-wrong("ema_update", "first parameter")(ema(NO, BUFFERS, COPY, PAIRS, "        a.lerp_(b, 1 - decay)", "        return average"))
+wrong("ema_update", "first parameter")(
+    ema(NO, BUFFERS, COPY, PAIRS, "        a.lerp_(b, 1 - decay)", "        return average")
+)
 wrong("ema_update", "follows it from here")(
-    ema(NO, PAIRS, "        a.lerp_(b, 1 - decay)", "    for a, b in zip(average.modules(), model.modules()):", "        for k in a._buffers:", "            setattr(a, k, b._buffers[k])")
+    ema(
+        NO,
+        PAIRS,
+        "        a.lerp_(b, 1 - decay)",
+        "    for a, b in zip(average.modules(), model.modules()):",
+        "        for k in a._buffers:",
+        "            setattr(a, k, b._buffers[k])",
+    )
 )
 
 
@@ -493,36 +709,82 @@ right("distillation")(
         "return total / len(labels)",
     )
 )  # fmt: skip
-wrong("distillation", "factor temperature \\*\\* 2 is missing")(distil(P, Q, KL, HARD, "return weight * soft + (1 - weight) * hard"))
-wrong("distillation", "not temperature")(distil(P, Q, KL, HARD, "return weight * temperature * soft + (1 - weight) * hard"))
-wrong("distillation", "weights are exchanged")(distil(P, Q, KL, HARD, "return (1 - weight) * temperature**2 * soft + weight * hard"))
+wrong("distillation", "factor temperature \\*\\* 2 is missing")(
+    distil(P, Q, KL, HARD, "return weight * soft + (1 - weight) * hard")
+)
+wrong("distillation", "not temperature")(
+    distil(P, Q, KL, HARD, "return weight * temperature * soft + (1 - weight) * hard")
+)
+wrong("distillation", "weights are exchanged")(
+    distil(P, Q, KL, HARD, "return (1 - weight) * temperature**2 * soft + weight * hard")
+)
 wrong("distillation", "wrong way round")(
-    distil("p = (teacher_logits.detach() / temperature).log_softmax(1)", "q = (logits / temperature).softmax(1)", "soft = F.kl_div(p, q, reduction='batchmean')", HARD, SUM)
+    distil(
+        "p = (teacher_logits.detach() / temperature).log_softmax(1)",
+        "q = (logits / temperature).softmax(1)",
+        "soft = F.kl_div(p, q, reduction='batchmean')",
+        HARD,
+        SUM,
+    )
 )
 wrong("distillation", "divided by the number of classes")(distil(P, Q, "soft = F.kl_div(q, p)", HARD, SUM))
-wrong("distillation", "added up over the images")(distil(P, Q, "soft = F.kl_div(q, p, reduction='sum')", HARD, SUM))
+wrong("distillation", "added up over the images")(
+    distil(P, Q, "soft = F.kl_div(q, p, reduction='sum')", HARD, SUM)
+)
 wrong("distillation", "logarithm")(distil(P, "q = (logits / temperature).softmax(1)", KL, HARD, SUM))
-wrong("distillation", "NaN|as if they were")(distil(P, Q, "soft = F.kl_div(q, p.log(), reduction='batchmean')", HARD, SUM))
+wrong("distillation", "NaN|as if they were")(
+    distil(P, Q, "soft = F.kl_div(q, p.log(), reduction='batchmean')", HARD, SUM)
+)
 wrong("distillation", "only the student")(distil("p = teacher_logits.detach().softmax(1)", Q, KL, HARD, SUM))
 wrong("distillation", "only the teacher")(distil(P, "q = logits.log_softmax(1)", KL, HARD, SUM))
 wrong("distillation", "multiplied by the temperature")(
-    distil("p = (teacher_logits.detach() * temperature).softmax(1)", "q = (logits * temperature).log_softmax(1)", KL, HARD, SUM)
+    distil(
+        "p = (teacher_logits.detach() * temperature).softmax(1)",
+        "q = (logits * temperature).log_softmax(1)",
+        KL,
+        HARD,
+        SUM,
+    )
 )
 wrong("distillation", "entropy of p")(distil(P, Q, "soft = -(p * q).sum(1).mean()", HARD, SUM))
-wrong("distillation", "entropy of p")(distil(P, Q, "soft = F.cross_entropy(logits / temperature, p)", HARD, SUM))
-wrong("distillation", "as they are")(distil(P, Q, KL, "hard = F.cross_entropy(logits / temperature, labels)", SUM))
-wrong("distillation", "teacher would learn")(distil("p = (teacher_logits / temperature).softmax(1)", Q, KL, HARD, SUM))
-wrong("distillation", "both parts")(distil(P, Q, KL, HARD, "return temperature**2 * (weight * soft + (1 - weight) * hard)"))
-wrong("distillation", "part with the labels is missing")(distil(P, Q, KL, "return weight * temperature**2 * soft"))
+wrong("distillation", "entropy of p")(
+    distil(P, Q, "soft = F.cross_entropy(logits / temperature, p)", HARD, SUM)
+)
+wrong("distillation", "as they are")(
+    distil(P, Q, KL, "hard = F.cross_entropy(logits / temperature, labels)", SUM)
+)
+wrong("distillation", "teacher would learn")(
+    distil("p = (teacher_logits / temperature).softmax(1)", Q, KL, HARD, SUM)
+)
+wrong("distillation", "both parts")(
+    distil(P, Q, KL, HARD, "return temperature**2 * (weight * soft + (1 - weight) * hard)")
+)
+wrong("distillation", "part with the labels is missing")(
+    distil(P, Q, KL, "return weight * temperature**2 * soft")
+)
 wrong("distillation", "weights are missing")(distil(P, Q, KL, HARD, "return temperature**2 * soft + hard"))
 wrong("distillation", "counts fully")(distil(P, Q, KL, HARD, "return weight * temperature**2 * soft + hard"))
-wrong("distillation", "squared error of the logits")(distil("soft = F.mse_loss(logits, teacher_logits.detach())", HARD, SUM))
-wrong("distillation", "over the images \\(dim=0\\)")(
-    distil("p = (teacher_logits.detach() / temperature).softmax(0)", "q = (logits / temperature).log_softmax(0)", KL, HARD, SUM)
+wrong("distillation", "squared error of the logits")(
+    distil("soft = F.mse_loss(logits, teacher_logits.detach())", HARD, SUM)
 )
-wrong("distillation", "no gradient")(distil(P, Q, KL, HARD, "return (weight * temperature**2 * soft + (1 - weight) * hard).item()"))
-wrong("distillation", "one class each")(distil("soft = F.cross_entropy(logits, teacher_logits.argmax(1))", HARD, SUM))
-wrong("distillation", "sign of the divergence")(distil(P, Q, "soft = (p * (q - p.log())).sum(1).mean()", HARD, SUM))
+wrong("distillation", "over the images \\(dim=0\\)")(
+    distil(
+        "p = (teacher_logits.detach() / temperature).softmax(0)",
+        "q = (logits / temperature).log_softmax(0)",
+        KL,
+        HARD,
+        SUM,
+    )
+)
+wrong("distillation", "no gradient")(
+    distil(P, Q, KL, HARD, "return (weight * temperature**2 * soft + (1 - weight) * hard).item()")
+)
+wrong("distillation", "one class each")(
+    distil("soft = F.cross_entropy(logits, teacher_logits.argmax(1))", HARD, SUM)
+)
+wrong("distillation", "sign of the divergence")(
+    distil(P, Q, "soft = (p * (q - p.log())).sum(1).mean()", HARD, SUM)
+)
 
 
 # honest_search ----------------------------------------------------------------------------------------------
@@ -562,49 +824,115 @@ NETS = "nets = [train(s) for s in settings]"
 VALS = "vals = [on_val(n) for n in nets]"
 I = "i = vals.index(max(vals))"
 wrong("honest_search", "chosen by its accuracy on test")(
-    search(NETS, "tests = [on_test(n) for n in nets]", "i = tests.index(max(tests))", "return settings[i], on_val(nets[i]), tests[i]")
+    search(
+        NETS,
+        "tests = [on_test(n) for n in nets]",
+        "i = tests.index(max(tests))",
+        "return settings[i], on_val(nets[i]), tests[i]",
+    )
 )
 wrong("honest_search", "though val chooses")(
     search(NETS, VALS, "tests = [on_test(n) for n in nets]", I, "return settings[i], vals[i], tests[i]")
 )
 wrong("honest_search", "whenever a network is better")(
-    search("best = (None, -1, None)", "for s in settings:", "    n = train(s)", "    if on_val(n) > best[1]:", "        best = (s, on_val(n), on_test(n))", "return best")
+    search(
+        "best = (None, -1, None)",
+        "for s in settings:",
+        "    n = train(s)",
+        "    if on_val(n) > best[1]:",
+        "        best = (s, on_val(n), on_test(n))",
+        "return best",
+    )
 )
-wrong("honest_search", "trained once more")(search(NETS, VALS, I, "return settings[i], vals[i], on_test(train(settings[i]))"))
+wrong("honest_search", "trained once more")(
+    search(NETS, VALS, I, "return settings[i], vals[i], on_test(train(settings[i]))")
+)
 wrong("honest_search", "trained twice|trained once more|keep the network")(
-    search("vals = [on_val(train(s)) for s in settings]", I, "n = train(settings[i])", "return settings[i], vals[i], on_test(n)")
+    search(
+        "vals = [on_val(train(s)) for s in settings]",
+        I,
+        "n = train(settings[i])",
+        "return settings[i], vals[i], on_test(n)",
+    )
 )
 wrong("honest_search", "last one that was trained")(
-    search("best = -1", "for s in settings:", "    n = train(s)", "    v = on_val(n)", "    if v > best:", "        best, kept = v, s", "return kept, best, on_test(n)")
+    search(
+        "best = -1",
+        "for s in settings:",
+        "    n = train(s)",
+        "    v = on_val(n)",
+        "    if v > best:",
+        "        best, kept = v, s",
+        "return kept, best, on_test(n)",
+    )
 )
 wrong("honest_search", "equal accuracies")(
-    search("best = -1", "for s in settings:", "    n = train(s)", "    v = on_val(n)", "    if v >= best:", "        best, kept, net = v, s, n", "return kept, best, on_test(net)")
+    search(
+        "best = -1",
+        "for s in settings:",
+        "    n = train(s)",
+        "    v = on_val(n)",
+        "    if v >= best:",
+        "        best, kept, net = v, s, n",
+        "return kept, best, on_test(net)",
+    )
 )
-wrong("honest_search", "lowest")(search(NETS, VALS, "i = vals.index(min(vals))", "return settings[i], vals[i], on_test(nets[i])"))
+wrong("honest_search", "lowest")(
+    search(NETS, VALS, "i = vals.index(min(vals))", "return settings[i], vals[i], on_test(nets[i])")
+)
 wrong("honest_search", "exchanged")(search(NETS, VALS, I, "return settings[i], on_test(nets[i]), vals[i]"))
 wrong("honest_search", "place of the setting")(search(NETS, VALS, I, "return i, vals[i], on_test(nets[i])"))
-wrong("honest_search", "on val once more")(search(NETS, VALS, I, "return settings[i], vals[i], on_val(nets[i])"))
+wrong("honest_search", "on val once more")(
+    search(NETS, VALS, I, "return settings[i], vals[i], on_val(nets[i])")
+)
 wrong("honest_search", "accuracy on test is missing")(search(NETS, VALS, I, "return settings[i], vals[i]"))
 wrong("honest_search", "setting alone")(search(NETS, VALS, I, "return settings[i]"))
 wrong("honest_search", "takes part in the choice")(
-    search(NETS, "vals = [on_val(n) for n in nets]", "both = [v + on_test(n) for v, n in zip(vals, nets)]", "i = both.index(max(both))", "return settings[i], vals[i], on_test(nets[i])")
+    search(
+        NETS,
+        "vals = [on_val(n) for n in nets]",
+        "both = [v + on_test(n) for v, n in zip(vals, nets)]",
+        "i = both.index(max(both))",
+        "return settings[i], vals[i], on_test(nets[i])",
+    )
 )
 wrong("honest_search", "still None|all accuracies on val are low|no value yet|first best")(
-    search("best, kept, net = 0, None, None", "for s in settings:", "    n = train(s)", "    if on_val(n) > best:", "        best, kept, net = on_val(n), s, n", "return kept, best, on_test(net)")
+    search(
+        "best, kept, net = 0, None, None",
+        "for s in settings:",
+        "    n = train(s)",
+        "    if on_val(n) > best:",
+        "        best, kept, net = on_val(n), s, n",
+        "return kept, best, on_test(net)",
+    )
 )
 wrong("honest_search", "cannot be a key")(
-    search("nets = {s: train(s) for s in settings}", "best = max(nets, key=lambda s: on_val(nets[s]))", "return best, on_val(nets[best]), on_test(nets[best])")
+    search(
+        "nets = {s: train(s) for s in settings}",
+        "best = max(nets, key=lambda s: on_val(nets[s]))",
+        "return best, on_val(nets[best]), on_test(nets[best])",
+    )
 )
 wrong("honest_search", "go on to compare|key=")(
-    search(NETS, "v, n, s = max((on_val(n), n, s) for n, s in zip(nets, settings))", "return s, v, on_test(n)")
+    search(
+        NETS, "v, n, s = max((on_val(n), n, s) for n, s in zip(nets, settings))", "return s, v, on_test(n)"
+    )
 )
 wrong("honest_search", "only the first setting")(
     search("for s in settings:", "    n = train(s)", "    return s, on_val(n), on_test(n)")
 )
 wrong("honest_search", "first setting is left out")(
-    search("nets = [train(s) for s in settings[1:]]" if False else "settings = settings[1:] or settings", NETS, VALS, I, "return settings[i], vals[i], on_test(nets[i])")
+    search(
+        "nets = [train(s) for s in settings[1:]]" if False else "settings = settings[1:] or settings",
+        NETS,
+        VALS,
+        I,
+        "return settings[i], vals[i], on_test(nets[i])",
+    )
 )
 wrong("honest_search", "looked at twice")(
     search(NETS, VALS, I, "on_test(nets[i])", "return settings[i], vals[i], on_test(nets[i])")
 )
-wrong("honest_search", "dictionary")(search(NETS, VALS, I, "return {'setting': settings[i], 'val': vals[i], 'test': on_test(nets[i])}"))
+wrong("honest_search", "dictionary")(
+    search(NETS, VALS, I, "return {'setting': settings[i], 'val': vals[i], 'test': on_test(nets[i])}")
+)
