@@ -85,6 +85,31 @@ class SqueezeExcite(nn.Module):
         return x * self.gates(x)
 
 
+class SpatialAttention(nn.Module):
+    """Spatial attention of CBAM (Woo et al., 2018): scale each place by a gate of its surroundings.
+
+    The mean and the greatest value over the channels make two pictures; one convolution turns them into one
+    gate in [0, 1] a place, shared by all channels.
+
+    Args:
+        kernel_size: of the convolution, odd; the paper's is 7.
+    """
+
+    def __init__(self, kernel_size: int = 7) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(2, 1, kernel_size, padding=kernel_size // 2, bias=False)
+        self.gate = nn.Sigmoid()
+
+    def gates(self, x: Tensor) -> Tensor:
+        """(B, C, H, W) -> each place's gate, (B, 1, H, W)."""
+        pooled = torch.cat([x.mean(1, keepdim=True), x.amax(1, keepdim=True)], dim=1)  # (B, 2, H, W)
+        return self.gate(self.conv(pooled))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, C, H, W) -> the same shape."""
+        return x * self.gates(x)
+
+
 class InvertedResidual(nn.Module):
     """Inverted residual with a linear bottleneck (MobileNetV2: Sandler et al., 2018; V3: Howard, 2019).
 
