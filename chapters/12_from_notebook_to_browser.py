@@ -46,8 +46,8 @@ from fercourse import course
 session = course.start(BUDGET)
 
 # %% [markdown]
-# Colab has no ONNX, the format of this chapter. This cell installs it there, and does nothing elsewhere; on your own
-# machine, the package's extra `export` brings it.
+# Colab has no ONNX, the format of this chapter. This cell installs it there, without touching what is there already, and does nothing
+# elsewhere; on your own machine, the package's extra `export` brings it.
 
 # %%
 if IN_COLAB:
@@ -252,7 +252,7 @@ proto = to_onnx(network, about)
 # %%
 folder = Path(tempfile.mkdtemp())
 onnx.save(proto, folder / "little.onnx")
-print("bytes:", (folder / "little.onnx").stat().st_size > 4 * 20_000)
+print(f"{(folder / 'little.onnx').stat().st_size / 1000:.0f} kB")
 
 # %% [markdown]
 # > **Predict.** The forward pass has a pooling, a subtraction, a division, three times convolution, batch norm and ReLU, a
@@ -435,18 +435,18 @@ for per_channel in (False, True):
 def draw_rounding(bits):
     """Each filter's weights before and after rounding, one dot a weight."""
     figure, axes = plt.subplots(
-        1, 4, figsize=(7.4, 2.4), layout="constrained"
+        2, 2, figsize=(6, 4.6), layout="constrained"
     )
-    for place, ax in enumerate(axes):
+    for place, ax in enumerate(axes.flat):
         whole = round_weights(weight, False, bits)[place]
         own = round_weights(weight, True, bits)[place]
-        ax.plot(weight[place], whole, "_", label="one scale for all")
+        ax.plot(weight[place], whole, "_", ms=8, label="one scale for all")
         ax.plot(weight[place], own, ".", ms=4, label="own scale")
         ax.set_title(f"filter {place + 1}")
-        ax.locator_params(nbins=3)
+        ax.locator_params(nbins=4)
     figure.supxlabel("weight")
     figure.supylabel("after rounding")
-    axes[0].legend(fontsize=7, loc="upper left")
+    axes[0, 0].legend(fontsize=9, loc="upper left")
 
 
 # %% mystnb={"image": {"alt": "Four panels, one a filter: weights before and after rounding to 8 bits. In the first two, both ways lie on the diagonal. In the third, one scale for all leaves nine steps, in the fourth three, while dots with an own scale stay on the diagonal in all four."}}
@@ -620,8 +620,9 @@ medians = {
     key: statistics.median(taken[1:]) for key, taken in timed.items()
 }
 assert all(0 < value < 1000 for value in medians.values())
-assert all(medians[name, 64] < 3 * 64 * medians[name, 1] for name in fresh)
-print("Milliseconds each, and 64 at once cost no more than 64 alone.")
+for name in ("fp32", "int8"):
+    assert medians[name, 64] < 64 * medians[name, 1]
+print("Milliseconds each; in a batch of 64, an image is cheaper.")
 
 # %% [markdown]
 # What to report with such a number: the device, the number of threads, the batch size, the number format, what was inside the

@@ -229,12 +229,17 @@ def _judge_to_48(answer: Any) -> str:
         words = f"a frame of {height} x {width} pixels"
         return of(_frame(height, width), words=words, rtol=0, atol=0.0085, observe=_picture)
 
+    # Rounding on the way is allowed in the others, and white stays white with it.
+    white = of(
+        np.full((96, 97, 3), 255, np.uint8), words="a white frame", rtol=0, atol=1e-3, observe=_picture
+    )
+
     def judge() -> None:
         judge_function(
             answer,
             "to_48",
             reference=_to_48,
-            cases=[case(150, 197), case(251, 200), case(101, 99), case(48, 70)],
+            cases=[case(184, 170), case(150, 197), case(251, 200), case(101, 99), case(48, 70), white],
             mistakes=[
                 Mistake(partial(_to_48, **{name: kind}), message)
                 for (name, kind), message in _SQUARE_MISTAKES.items()
@@ -398,7 +403,10 @@ def _judge_packed(answer: Any) -> str:
             )
         module.train()
         module.eval()
-        return module(pixels)
+        result = module(pixels)
+        if any(one.training for one in module.modules()):
+            raise Wrong(_PACKED_MISTAKES["batch"])
+        return result
 
     def observe(result: Any, arguments: tuple[Any, ...]) -> dict[str, Any]:
         if isinstance(result, Tensor):
@@ -421,10 +429,10 @@ def _judge_packed(answer: Any) -> str:
             return "The caller's pixels are changed on the way (an in-place operation such as /= or sub_): make new tensors."
         return None
 
-    def case(count: int, seed: int, mean: float, std: float) -> Case:
+    def case(count: int, seed: int, mean: float, std: float, light: float = 1.0) -> Case:
         return Case(
-            lambda: (_small_network(seed), mean, std, _pixels(count, seed)),
-            f"mean {mean} and std {std}, and {count} image{'s' * (count > 1)}",
+            lambda: (_small_network(seed), mean, std, light * _pixels(count, seed)),
+            f"mean {mean} and std {std}, and {count} {'dark ' * (light < 1)}image{'s' * (count > 1)}",
             observe=observe,
             rtol=1e-3,
             atol=1e-5,
@@ -440,7 +448,12 @@ def _judge_packed(answer: Any) -> str:
                 _bare(named),
                 "Packed",
                 reference=lambda *arguments: _packed(*arguments).detach(),
-                cases=[case(3, 0, 0.45, 0.3), case(1, 1, 0.2, 0.6), case(5, 2, 0.5077, 0.255)],
+                cases=[
+                    case(3, 0, 0.45, 0.3),
+                    case(1, 1, 0.2, 0.6),
+                    case(5, 2, 0.5077, 0.255),
+                    case(2, 3, 0.3, 0.5, 0.004),
+                ],
                 mistakes=[
                     Mistake(lambda *a, kind=kind: _packed(*a, kind=kind).detach(), message)
                     for kind, message in _PACKED_MISTAKES.items()
@@ -621,6 +634,7 @@ def _conv_and_norm(
             norm.bias.uniform_(-1, 1)
             norm.running_mean = torch.rand(channels[1]) + 0.3
             norm.running_var = 0.2 + 2 * torch.rand(channels[1])
+            norm.running_var[0] = 2e-5  # here, eps matters most
             if conv.bias is not None:
                 conv.bias.uniform_(0.3, 1)
     return conv, norm.eval()
@@ -655,6 +669,10 @@ def _judge_fold(answer: Any) -> str:
                 try:
                     with torch.no_grad():
                         seen["its output"] = result.eval()(x)
+                        old, new = before[0].weight.flatten(1), result.weight.flatten(1)
+                        seen[TRACE] = old.shape == new.shape and bool(
+                            (F.cosine_similarity(old, new, dim=1).abs() < 0.7).all()
+                        )
                 except Exception as error:
                     seen["its output"] = f"{type(error).__name__}: {error}"
             else:
@@ -687,7 +705,7 @@ def _judge_fold(answer: Any) -> str:
             if "groups" in found or "channels" in found:
                 return f"The new convolution takes another number of channels: are groups carried over, and the weight's shape?\n{found[:150]}"
             return f"The new convolution cannot be run: {found[:150]}"
-        return None
+        return _FOLD_MISTAKES["fresh"] if seen.get(TRACE) else None
 
     def judge() -> None:
         judge_function(
@@ -748,6 +766,8 @@ def _quantise(x: Tensor, low: float, high: float, kind: str = "right") -> Any:
         high = max(high, 0.0)
     steps = {"256": 256, "254": 254, "127": 127, "128": 128}.get(kind, 255)
     scale = (high - low) / steps
+    if kind.startswith("signed grid"):
+        scale = max(abs(low), abs(high)) / (128 if kind.endswith("128") else 127)
     if kind == "width before":
         scale = (given[1] - given[0]) / 255
     if kind == "only high over":
@@ -761,6 +781,8 @@ def _quantise(x: Tensor, low: float, high: float, kind: str = "right") -> Any:
         "zero down": math.floor(-low / scale),
         "zero up": math.ceil(-low / scale),
         "zero 0": 0,
+        "signed grid": 0,
+        "signed grid 128": 0,
         "zero 128": 128,
         "zero low": low,
         "zero of 255": _round(255 - high / scale),
@@ -779,7 +801,7 @@ def _quantise(x: Tensor, low: float, high: float, kind: str = "right") -> Any:
         places = places.round()
     if kind == "after zero down":
         places = (ratio + zero).floor()
-    ends = {"no clip": None, "to 256": (0, 256), "signed": (-128, 127), "127 below": (-127, 127), "from 1": (1, 255),
+    ends = {"no clip": None, "to 256": (0, 256), "signed": (-128, 127), "127 below": (-127, 127), "signed grid": (-127, 127), "signed grid 128": (-128, 127), "from 1": (1, 255),
             "wrapped": None, "below only": (0, math.inf), "above only": (-math.inf, 255), "to 1": (0, 1),
             "to the range": given}.get(kind, (0, 255))  # fmt: skip
     if ends is not None:
@@ -813,6 +835,8 @@ _GRID_MISTAKES = {
     "own range": "The range is taken from x itself; low and high were measured beforehand, on the calibration set.",
     "wider range": "The range is widened to hold all of x; low and high are fixed, and what lies beyond is clipped.",
     "symmetric": "That grid is symmetric around 0; this one runs from low to high.",
+    "signed grid": "That grid is symmetric around 0; this one runs from low to high, on places from 0 to 255.",
+    "signed grid 128": "That grid is symmetric around 0; this one runs from low to high, on places from 0 to 255.",
     "256": "256 points have 255 steps between them: divide the width by 255.",
     "254": "256 points have 255 steps between them: divide the width by 255.",
     "127": "That is the scale of a symmetric grid; here the width is divided by 255.",
@@ -932,7 +956,7 @@ def _judge_quantise(answer: Any) -> str:
                 case(0, -0.7, 1.1, (40,)),
                 case(1, -0.6, 1.95, (5, 8), beyond=True),
                 case(2, 0.2, 1.0, (30,)),
-                case(3, -3.0, -1.0, (2, 3, 5)),
+                case(3, -3.1, -1.0, (2, 3, 5)),
                 case(4, -13.0, 4.1, (25,), beyond=True),
                 case(5, 0.0, 6.0, (12, 1)),
             ],
@@ -1037,15 +1061,15 @@ def _judge_calibration_case(answer: Any, words: str, faces: Faces, per_class: in
         raise wrong("Some values are no numbers.", "not all values are finite.")
     highest, lowest = float(flat.max()), float(flat.min())
     scaled = flat * 255
-    if highest > 1.5:
-        scaled = flat
-    elif 0 < highest < 0.01:
-        scaled = flat * 255**2
-    elif lowest < -0.01:
+    if lowest < -0.01:
         raise wrong(
             "The images are normalised; this network does that itself, and wants values from 0 to 1.",
             f"the least value is {lowest:.3g}.",
         )
+    if highest > 1.5:
+        scaled = flat
+    elif 0 < highest < 0.01:
+        scaled = flat * 255**2
     keys = [_key(np.clip(np.rint(image), 0, 255).astype(np.uint8)) for image in scaled]
     train = {
         _key(image): int(label) for image, label in zip(faces.train.images, faces.train.labels, strict=True)
@@ -1069,7 +1093,7 @@ def _judge_calibration_case(answer: Any, words: str, faces: Faces, per_class: in
         )
     for name in ("test", "val"):
         only = [key for key in keys if key in sets[name] and key not in train]
-        if len(only) == len(keys):
+        if all(key in sets[name] for key in keys) and only:
             raise wrong(
                 f"The images are those of {name}; calibration images come from train.",
                 f"all {len(keys)} are of {name}.",
@@ -1217,16 +1241,14 @@ def _gap(kind: str, expected: np.ndarray, found: np.ndarray) -> float:
     )
 
 
-def _limit(kind: str, expected: np.ndarray, found: np.ndarray, overall: float) -> float:
+def _limit(kind: str, expected: np.ndarray, overall: float) -> float:
     """Return how far they may be apart."""
     largest = {
-        "of the other": lambda: np.abs(found).max(),
         "largest signed": lambda: expected.max(),
         "mean size": lambda: np.abs(expected).mean(),
         "overall": lambda: overall,
         "spread": lambda: expected.max() - expected.min(),
         "std": lambda: expected.std(),
-        "of both": lambda: max(np.abs(expected).max(), np.abs(found).max()),
     }.get(kind, lambda: np.abs(expected).max())()
     return {
         "absolute": 1e-4, "absolute 5": 1e-5, "absolute 6": 1e-6, "absolute 3": 1e-3, "zero": 0.0,
@@ -1256,7 +1278,7 @@ def _same(reference: Any, other: Any, batches: Sequence[Any], kind: str = "right
                 agree.append(False)
                 continue
             gap = _gap(kind, expected, found)
-            limit = _limit(kind, expected, found, overall)
+            limit = _limit(kind, expected, overall)
             good = gap <= limit
             if kind == "nan passes":
                 good = not gap > limit
@@ -1336,8 +1358,6 @@ _SAME_MISTAKES = {
     "1e-5": "The limit is ten times too narrow: 1e-4 of the largest logit.",
     "1e-6": "The limit is a hundred times too narrow: 1e-4 of the largest logit.",
     "over": "1e-4 is divided by the largest logit; multiply.",
-    "of the other": "The limit is taken from the other's logits; measure with the reference, which is known to be right.",
-    "of both": "The limit is taken from the larger of both; measure with the reference, which is known to be right.",
     "largest signed": "The largest logit is taken with its sign; a logit of -5 is large too, so take the absolute value.",
     "mean size": "The limit follows from the mean size of the logits; take the largest absolute one.",
     "spread": "The limit follows from the spread of the logits; take the largest absolute one.",
@@ -1397,6 +1417,8 @@ def _judge_same_answers(answer: Any) -> str:
         ]
 
         def reference(batch: Any) -> np.ndarray:
+            if isinstance(batch, (list, tuple)):
+                raise TypeError("one batch at a time, not a list of them")
             return outputs[int(np.asarray(batch).flat[0])][0].copy()
 
         def other(batch: Any) -> np.ndarray:
@@ -1422,7 +1444,7 @@ def _judge_same_answers(answer: Any) -> str:
     near_zero = logits(3, 3.0)
     near_zero[1, 1] = 1e-6
     negative = -logits(3, 5.0)
-    nan, inf = moved(c, 1e-5), moved(b, 1e-5)
+    nan, inf = moved(c, 5e-5), moved(b, 1e-5)
     nan[3, 3], inf[0, 0] = np.nan, np.inf
     reached = moved(f, 3e-4, (0, 2))
     judge = partial(
@@ -1432,11 +1454,14 @@ def _judge_same_answers(answer: Any) -> str:
         reference=_same,
         cases=[
             case("three batches that agree", [(a, moved(a, 2e-5)), (b, moved(b, -9e-5)), (c, moved(c, 5e-5))]),
+            case("gaps that are tiny", [(a, moved(a, 3e-6)), (b, moved(b, 2e-6))]),
+            case("small logits that agree", [(d, moved(d, 8e-7))]),
             case("a logit that is too small in the second of three batches", [(a, moved(a, 1e-5)), (c, moved(c, -0.3, (2, 4))), (b, moved(b, 2e-5))]),
             case("a logit that is too large in the last batch", [(a, moved(a, 1e-5)), (c, moved(c, 0.02, (5, 1)))]),
             case("large logits", [(e, moved(e, 0.03)), (e, moved(e, -0.005))]),
             case("small logits", [(d, moved(d, 3e-5)), (d, moved(d, 1e-7))]),
             case("a logit next to zero", [(near_zero, moved(near_zero, 8e-5, (1, 1)))]),
+            case("a gap next to zero that is tiny", [(near_zero, moved(near_zero, 2e-5, (1, 1)))]),
             case("a largest logit that is negative", [(negative, moved(negative, 4e-4, (1, 0)))]),
             case("a batch of large logits and one of small ones", [(g, moved(g, 1e-3)), (h, moved(h, 8e-4))]),
             case("one of small logits, then one of large ones", [(h, moved(h, 8e-4)), (g, moved(g, 1e-3))]),
@@ -1452,6 +1477,7 @@ def _judge_same_answers(answer: Any) -> str:
     _with_causes(
         judge,
         [
+            ("one batch at a time", "reference and other are called with one batch at a time: loop over batches."),
             ("broadcast|must match|inhomogeneous", "Compare the shapes before you subtract: where they differ, the difference is infinite."),
             ("has no attribute '(abs|detach|numpy|max|shape)'|bad operand", "The functions return arrays: np.abs(found - expected).max()."),
             ("truth value", "A comparison of arrays gives an array: take .all() or .max() first."),
@@ -1780,7 +1806,7 @@ def _share(card: Any, key: str, right: float, facts: dict[str, Any], typed: list
             return f"{key} is {words}. The record says {right:.4f}."
     if any(_near(value, other) for other in typed):
         return f"{key} is that of another record: is the number typed in? The record says {right:.4f}."
-    if _near(value, right, 6e-3):
+    if _near(value, right, 6e-3) or value in (round(right, 1), round(right, 2)):
         return f"{key} is {value:g}, the record says {right:.4f}: rounded too much, or typed wrong?"
     return f"{key} is {value:g}, and the record says {right:.4f}: take it from record.metrics('test')."
 
@@ -1861,7 +1887,7 @@ def _recall(card: Any, facts: dict[str, Any], first: np.ndarray | None) -> str |
         return (
             "recall gives the classes the wrong names: their order is that of EMOTIONS, not the alphabet's."
         )
-    if close(facts["precision"]):
+    if bool(np.allclose(np.nan_to_num(values), facts["precision"], atol=6e-4)):
         return "recall is the precision (divided by the columns); divide the diagonal by the sums of the rows, the labels."
     if close(facts["f1"]):
         return "recall is F1; give the recall."

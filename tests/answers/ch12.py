@@ -83,17 +83,29 @@ right("to_48")(
     )
 )  # fmt: skip
 right("to_48")(
-    square(SIZE, CELL, CUT, "g = torch.tensor(c @ np.array([0.299, 0.587, 0.114], np.float32))", "return F.avg_pool2d(g[None, None], k) / 255")
+    square(
+        SIZE,
+        CELL,
+        CUT,
+        "g = torch.tensor(c @ np.array([0.299, 0.587, 0.114], np.float32))",
+        "return F.avg_pool2d(g[None, None], k) / 255",
+    )
 )
 
-wrong("to_48", "0 to 255|divide by 255")(square(SIZE, CELL, CUT, GREY, MEAN, "return m[None, None].astype(np.float32)"))
-wrong("to_48", "shape .* is not")(square(SIZE, CELL, CUT, GREY, MEAN, "return (m / 255).astype(np.float32)"))
-wrong("to_48", "shape .* is not")(square(SIZE, CELL, CUT, GREY, MEAN, "return (m / 255).astype(np.float32)[None, ..., None]"))
-wrong("to_48", "float64")(square(SIZE, CELL, CUT, GREY, MEAN, "return (m / 255)[None, None].astype(np.float64)"))
-wrong("to_48", "uint8|whole numbers|All is 0")(square(SIZE, CELL, CUT, GREY, MEAN, "return (m / 255)[None, None].astype(np.uint8)"))
-wrong("to_48", "corner")(
-    square(SIZE, CELL, "c = frame[:s, :s].astype(np.float32)", GREY, MEAN, END)
+wrong("to_48", "0 to 255|divide by 255")(
+    square(SIZE, CELL, CUT, GREY, MEAN, "return m[None, None].astype(np.float32)")
 )
+wrong("to_48", "shape .* is not")(square(SIZE, CELL, CUT, GREY, MEAN, "return (m / 255).astype(np.float32)"))
+wrong("to_48", "shape .* is not")(
+    square(SIZE, CELL, CUT, GREY, MEAN, "return (m / 255).astype(np.float32)[None, ..., None]")
+)
+wrong("to_48", "float64")(
+    square(SIZE, CELL, CUT, GREY, MEAN, "return (m / 255)[None, None].astype(np.float64)")
+)
+wrong("to_48", "uint8|whole numbers|All is 0")(
+    square(SIZE, CELL, CUT, GREY, MEAN, "return (m / 255)[None, None].astype(np.uint8)")
+)
+wrong("to_48", "corner")(square(SIZE, CELL, "c = frame[:s, :s].astype(np.float32)", GREY, MEAN, END))
 wrong("to_48", "multiple of 48")(
     square(
         SIZE,
@@ -111,7 +123,13 @@ wrong("to_48", "squeezed")(
 wrong("to_48", "nearest")(square(SIZE, CELL, CUT, GREY, "m = g[::k, ::k]", END))
 wrong("to_48", "nearest")(square(SIZE, CELL, CUT, GREY, "m = g[k // 2::k, k // 2::k]", END))
 wrong("to_48", "bilinear")(
-    square(SIZE, CELL, CUT, GREY, "return F.interpolate(torch.tensor(g)[None, None], (48, 48), mode='bilinear') / 255")
+    square(
+        SIZE,
+        CELL,
+        CUT,
+        GREY,
+        "return F.interpolate(torch.tensor(g)[None, None], (48, 48), mode='bilinear') / 255",
+    )
 )
 wrong("to_48", "antialias")(
     square(
@@ -130,27 +148,40 @@ wrong("to_48", "red and blue")(
     square(SIZE, CELL, CUT, "g = 0.114 * c[..., 0] + 0.587 * c[..., 1] + 0.299 * c[..., 2]", MEAN, END)
 )
 wrong("to_48", "channel is kept")(square(SIZE, CELL, CUT, "g = c[..., 1]", MEAN, END))
-wrong("to_48", "axes of the reshape")(square(SIZE, CELL, CUT, GREY, "m = g.reshape(k, 48, k, 48).mean((0, 2))", END))
+wrong("to_48", "axes of the reshape")(
+    square(SIZE, CELL, CUT, GREY, "m = g.reshape(k, 48, k, 48).mean((0, 2))", END)
+)
 wrong("to_48", "added up")(square(SIZE, CELL, CUT, GREY, "m = g.reshape(48, k, 48, k).sum((1, 3))", END))
 wrong("to_48", "normalised|-1 to 1")(
     square(SIZE, CELL, CUT, GREY, MEAN, "return ((m / 255 - 0.5) / 0.5)[None, None].astype(np.float32)")
 )
 wrong("to_48", "255 twice")(square(SIZE, CELL, CUT, "c = c / 255", GREY, MEAN, END))
 wrong("to_48", "three colours")(
-    square(SIZE, CELL, CUT, "m = c.reshape(48, k, 48, k, 3).mean((1, 3)) / 255", "return m.transpose(2, 0, 1)[None].astype(np.float32)")
+    square(
+        SIZE,
+        CELL,
+        CUT,
+        "m = c.reshape(48, k, 48, k, 3).mean((1, 3)) / 255",
+        "return m.transpose(2, 0, 1)[None].astype(np.float32)",
+    )
 )
 wrong("to_48", "mirrored")(square(SIZE, CELL, CUT, GREY, MEAN, "m = m[:, ::-1]", END))
-wrong("to_48", "middle 48 x 48|Only the middle")(
-    square(SIZE, "k = 1; s = 48", CUT, GREY, MEAN, END)
-)
+wrong("to_48", "middle 48 x 48|Only the middle")(square(SIZE, "k = 1; s = 48", CUT, GREY, MEAN, END))
 wrong("to_48", "swapped")(
-    square(SIZE, CELL, "l, t = (h - s) // 2, (w - s) // 2; c = frame[t:t + s, l:l + s].astype(np.float32)", GREY, "m = g.reshape(48, k, 48, k).mean((1, 3))", END)
+    square(
+        SIZE,
+        CELL,
+        "l, t = (h - s) // 2, (w - s) // 2; c = frame[t:t + s, l:l + s].astype(np.float32)",
+        GREY,
+        "m = g.reshape(48, k, 48, k).mean((1, 3))",
+        END,
+    )
 )
-wrong("to_48", "multiple of 48")(
-    square(SIZE, "s = min(h, w); k = s // 48", CUT, GREY, MEAN, END)
-)
+wrong("to_48", "multiple of 48")(square(SIZE, "s = min(h, w); k = s // 48", CUT, GREY, MEAN, END))
 wrong("to_48", "256")(square(SIZE, CELL, CUT, GREY, MEAN, "return (m / 256)[None, None].astype(np.float32)"))
-wrong("to_48", "own (greatest|least)")(square(SIZE, CELL, CUT, GREY, MEAN, "return (m / m.max())[None, None].astype(np.float32)"))
+wrong("to_48", "own (greatest|least)")(
+    square(SIZE, CELL, CUT, GREY, MEAN, "return (m / m.max())[None, None].astype(np.float32)")
+)
 wrong("to_48", "nothing")(square(SIZE, CELL, CUT, GREY, MEAN, "print(m / 255)"))
 wrong("to_48", "changes its argument")(
     square(SIZE, CELL, "out = (lambda c: c)(frame)", CUT, GREY, MEAN, "frame //= 2", END)
@@ -168,13 +199,21 @@ PREP = "x = (x / 255 - self.mean) / self.std"
 right("Packed")(packed(START, [PREP, "return self.network(x).softmax(1)"]))
 right("Packed")(
     packed(
-        ["self.net = network", "self.register_buffer('m', torch.tensor(mean))", "self.register_buffer('s', torch.tensor(std))"],
+        [
+            "self.net = network",
+            "self.register_buffer('m', torch.tensor(mean))",
+            "self.register_buffer('s', torch.tensor(std))",
+        ],
         ["x = x.div(255).sub(self.m).div(self.s)", "return torch.softmax(self.net(x), dim=-1)"],
     )
 )
 right("Packed")(
     packed(
-        ["self.body = nn.Sequential(network, nn.Softmax(dim=1))", "self.a = 1 / (255 * std)", "self.b = -mean / std"],
+        [
+            "self.body = nn.Sequential(network, nn.Softmax(dim=1))",
+            "self.a = 1 / (255 * std)",
+            "self.b = -mean / std",
+        ],
         ["return self.body(x * self.a + self.b)"],
     )
 )
@@ -187,8 +226,18 @@ right("Packed")(
 )  # fmt: skip
 right("Packed")(
     packed(
-        ["self.network = copy.deepcopy(network).eval()", "self.mean = nn.Parameter(torch.tensor(float(mean)), requires_grad=False)", "self.std = std"],
-        ["x = x.clone()", "x /= 255", "x -= self.mean", "x /= self.std", "return F.log_softmax(self.network(x), 1).exp()"],
+        [
+            "self.network = copy.deepcopy(network).eval()",
+            "self.mean = nn.Parameter(torch.tensor(float(mean)), requires_grad=False)",
+            "self.std = std",
+        ],
+        [
+            "x = x.clone()",
+            "x /= 255",
+            "x -= self.mean",
+            "x /= self.std",
+            "return F.log_softmax(self.network(x), 1).exp()",
+        ],
     )
 )
 SOFT = "return F.softmax(self.network(x), dim=1)"
@@ -208,21 +257,33 @@ wrong("Packed", "changes the caller|caller's pixels")(
     packed(START, ["x /= 255", "x = (x - self.mean) / self.std", SOFT])
 )
 wrong("Packed", "in a list|eval\\(\\) does not reach")(
-    packed(["self.network = [network]", "self.mean, self.std = mean, std"], [PREP, "return F.softmax(self.network[0](x), dim=1)"])
+    packed(
+        ["self.network = [network]", "self.mean, self.std = mean, std"],
+        [PREP, "return F.softmax(self.network[0](x), dim=1)"],
+    )
 )
 wrong("Packed", "does not reach|not find")(
-    packed(["self.run = lambda x: network(x)", "self.mean, self.std = mean, std"], [PREP, "return F.softmax(self.run(x), dim=1)"])
+    packed(
+        ["self.run = lambda x: network(x)", "self.mean, self.std = mean, std"],
+        [PREP, "return F.softmax(self.run(x), dim=1)"],
+    )
 )
 wrong("Packed", "training mode")(packed(START, [PREP, "self.network.train()", SOFT]))
 wrong("Packed", "typed in")(packed(START, ["x = (x / 255 - 0.5) / 0.25", SOFT]))
-wrong("Packed", "own mean|own statistics")(packed(START, ["x = x / 255", "x = (x - x.mean()) / x.std()", SOFT]))
+wrong("Packed", "own mean|own statistics")(
+    packed(START, ["x = x / 255", "x = (x - x.mean()) / x.std()", SOFT])
+)
 wrong("Packed", "twice")(packed(START, [PREP, "return self.network(x).softmax(1).softmax(1)"]))
 wrong("Packed", "kept in __init__|self\\.")(packed(["self.network = network"], [PREP, SOFT]))
 wrong("Packed", "return.* missing|nothing")(packed(START, [PREP, "F.softmax(self.network(x), dim=1)"]))
 wrong("Packed", "multiplied by std")(packed(START, ["x = (x / 255 - self.mean) * self.std", SOFT]))
 wrong("Packed", "255 twice")(packed(START, ["x = x / 255", PREP, SOFT]))
-wrong("Packed", "in whole batch|whole batch|over all logits")(packed(START, [PREP, "z = self.network(x).exp()", "return z / z.sum()"]))
-wrong("Packed", "shape .* is not|first image")(packed(START, [PREP, "return self.network(x).softmax(1).squeeze()"]))
+wrong("Packed", "in whole batch|whole batch|over all logits")(
+    packed(START, [PREP, "z = self.network(x).exp()", "return z / z.sum()"])
+)
+wrong("Packed", "shape .* is not|first image")(
+    packed(START, [PREP, "return self.network(x).softmax(1).squeeze()"])
+)
 wrong("Packed", "first image")(packed(START, [PREP, "return self.network(x).softmax(1)[0]"]))
 wrong("Packed", "own greatest")(packed(START, ["x = (x / x.max() - self.mean) / self.std", SOFT]))
 
@@ -269,14 +330,26 @@ right("fold")(
     )
 )
 wrong("fold", "eps is missing")(folded(NEW, "s = norm.weight / norm.running_var.sqrt()", OLD, W, BIAS, R))
-wrong("fold", "eps is typed")(folded(NEW, "s = norm.weight / (norm.running_var + 1e-5).sqrt()", OLD, W, BIAS, R))
-wrong("fold", "after the root")(folded(NEW, "s = norm.weight / (norm.running_var.sqrt() + norm.eps)", OLD, W, BIAS, R))
-wrong("fold", "root is missing|by the variance")(folded(NEW, "s = norm.weight / (norm.running_var + norm.eps)", OLD, W, BIAS, R))
+wrong("fold", "eps is typed")(
+    folded(NEW, "s = norm.weight / (norm.running_var + 1e-5).sqrt()", OLD, W, BIAS, R)
+)
+wrong("fold", "after the root")(
+    folded(NEW, "s = norm.weight / (norm.running_var.sqrt() + norm.eps)", OLD, W, BIAS, R)
+)
+wrong("fold", "root is missing|by the variance")(
+    folded(NEW, "s = norm.weight / (norm.running_var + norm.eps)", OLD, W, BIAS, R)
+)
 wrong("fold", "gamma")(folded(NEW, "s = 1 / (norm.running_var + norm.eps).sqrt()", OLD, W, BIAS, R))
-wrong("fold", "own bias is lost")(folded(NEW, S, W, "new.bias.data = (norm.bias - s * norm.running_mean).data", R))
-wrong("fold", "own bias goes through")(folded(NEW, S, OLD, W, "new.bias.data = (norm.bias + b - s * norm.running_mean).data", R))
+wrong("fold", "own bias is lost")(
+    folded(NEW, S, W, "new.bias.data = (norm.bias - s * norm.running_mean).data", R)
+)
+wrong("fold", "own bias goes through")(
+    folded(NEW, S, OLD, W, "new.bias.data = (norm.bias + b - s * norm.running_mean).data", R)
+)
 wrong("fold", "beta")(folded(NEW, S, OLD, W, "new.bias.data = (s * (b - norm.running_mean)).data", R))
-wrong("fold", "running mean is not subtracted")(folded(NEW, S, OLD, W, "new.bias.data = (norm.bias + s * b).data", R))
+wrong("fold", "running mean is not subtracted")(
+    folded(NEW, S, OLD, W, "new.bias.data = (norm.bias + s * b).data", R)
+)
 wrong("fold", "has no bias")(
     folded(
         "new = nn.Conv2d(conv.in_channels, conv.out_channels, conv.kernel_size, conv.stride, conv.padding, conv.dilation, conv.groups, bias=False)",
@@ -284,23 +357,81 @@ wrong("fold", "has no bias")(
     )
 )  # fmt: skip
 wrong("fold", "last axis")(folded(NEW, S, OLD, "new.weight.data = conv.weight.data * s.data", BIAS, R))
-wrong("fold", "input channels")(folded(NEW, S, OLD, "new.weight.data = conv.weight.data * s.data[None, :, None, None]", BIAS, R))
-wrong("fold", "weights are still the old")(folded(NEW, S, OLD, "new.weight.data = conv.weight.data.clone()", BIAS, R))
-wrong("fold", "stride of conv")(folded(NEW.replace("conv.stride, conv.padding, conv.dilation, conv.groups", "padding=conv.padding, dilation=conv.dilation, groups=conv.groups"), S, OLD, W, BIAS, R))
-wrong("fold", "padding of conv")(folded(NEW.replace("conv.padding, conv.dilation, conv.groups", "dilation=conv.dilation, groups=conv.groups"), S, OLD, W, BIAS, R))
-wrong("fold", "stride, padding and dilation")(folded(NEW.replace(", conv.stride, conv.padding, conv.dilation, conv.groups", ", groups=conv.groups"), S, OLD, W, BIAS, R))
+wrong("fold", "input channels")(
+    folded(NEW, S, OLD, "new.weight.data = conv.weight.data * s.data[None, :, None, None]", BIAS, R)
+)
+wrong("fold", "weights are still the old")(
+    folded(NEW, S, OLD, "new.weight.data = conv.weight.data.clone()", BIAS, R)
+)
+wrong("fold", "stride of conv")(
+    folded(
+        NEW.replace(
+            "conv.stride, conv.padding, conv.dilation, conv.groups",
+            "padding=conv.padding, dilation=conv.dilation, groups=conv.groups",
+        ),
+        S,
+        OLD,
+        W,
+        BIAS,
+        R,
+    )
+)
+wrong("fold", "padding of conv")(
+    folded(
+        NEW.replace("conv.padding, conv.dilation, conv.groups", "dilation=conv.dilation, groups=conv.groups"),
+        S,
+        OLD,
+        W,
+        BIAS,
+        R,
+    )
+)
+wrong("fold", "stride, padding and dilation")(
+    folded(
+        NEW.replace(", conv.stride, conv.padding, conv.dilation, conv.groups", ", groups=conv.groups"),
+        S,
+        OLD,
+        W,
+        BIAS,
+        R,
+    )
+)
 wrong("fold", "groups")(folded(NEW.replace(", conv.groups", ""), S, OLD, W, BIAS, R))
-wrong("fold", "not as it was")(folded(S, OLD, "conv.weight.data *= s.data.view(-1, 1, 1, 1)", "conv.bias = nn.Parameter((norm.bias + s * (b - norm.running_mean)).data)", "return conv"))
+wrong("fold", "not as it was")(
+    folded(
+        S,
+        OLD,
+        "conv.weight.data *= s.data.view(-1, 1, 1, 1)",
+        "conv.bias = nn.Parameter((norm.bias + s * (b - norm.running_mean)).data)",
+        "return conv",
+    )
+)
 wrong("fold", "one behind the other")(folded("return nn.Sequential(conv, norm)"))
-wrong("fold", "weight and bias alone")(folded(S, OLD, "return conv.weight * s.view(-1, 1, 1, 1), norm.bias + s * (b - norm.running_mean)"))
-wrong("fold", "without bias|bias. None")(folded(NEW, S, W, "new.bias.data = (norm.bias + s * (conv.bias - norm.running_mean)).data", R))
-wrong("fold", "no_grad|in place")(folded(NEW, S, OLD, "new.weight *= 0", "new.weight += conv.weight * s.view(-1, 1, 1, 1)", BIAS, R))
-wrong("fold", "nn.Parameter")(folded(NEW, S, OLD, "new.weight = conv.weight.detach() * s.detach().view(-1, 1, 1, 1)", BIAS, R))
+wrong("fold", "weight and bias alone")(
+    folded(S, OLD, "return conv.weight * s.view(-1, 1, 1, 1), norm.bias + s * (b - norm.running_mean)")
+)
+wrong("fold", "without bias|bias. None")(
+    folded(NEW, S, W, "new.bias.data = (norm.bias + s * (conv.bias - norm.running_mean)).data", R)
+)
+wrong("fold", "no_grad|in place")(
+    folded(NEW, S, OLD, "new.weight *= 0", "new.weight += conv.weight * s.view(-1, 1, 1, 1)", BIAS, R)
+)
+wrong("fold", "nn.Parameter")(
+    folded(NEW, S, OLD, "new.weight = conv.weight.detach() * s.detach().view(-1, 1, 1, 1)", BIAS, R)
+)
 wrong("fold", "born with")(folded(NEW, S, OLD, R))
-wrong("fold", "running_mean and running_var")(folded(NEW, "s = norm.weight / (norm.var + norm.eps).sqrt()", OLD, W, BIAS, R))
-wrong("fold", "running mean is added")(folded(NEW, S, OLD, W, "new.bias.data = (norm.bias + s * (b + norm.running_mean)).data", R))
-wrong("fold", "beta.* is multiplied by s|after the scaling")(folded(NEW, S, OLD, W, "new.bias.data = (s * (b - norm.running_mean + norm.bias)).data", R))
-wrong("fold", "mean must be multiplied")(folded(NEW, S, OLD, W, "new.bias.data = (norm.bias + s * b - norm.running_mean).data", R))
+wrong("fold", "running_mean and running_var")(
+    folded(NEW, "s = norm.weight / (norm.var + norm.eps).sqrt()", OLD, W, BIAS, R)
+)
+wrong("fold", "running mean is added")(
+    folded(NEW, S, OLD, W, "new.bias.data = (norm.bias + s * (b + norm.running_mean)).data", R)
+)
+wrong("fold", "beta.* is multiplied by s|after the scaling")(
+    folded(NEW, S, OLD, W, "new.bias.data = (s * (b - norm.running_mean + norm.bias)).data", R)
+)
+wrong("fold", "mean must be multiplied")(
+    folded(NEW, S, OLD, W, "new.bias.data = (norm.bias + s * b - norm.running_mean).data", R)
+)
 
 # quantise ---------------------------------------------------------------------------------------------------
 
@@ -353,31 +484,65 @@ right("quantise")(
 wrong("quantise", "must contain 0")(grid(SCALE, ZERO, Q, BACK))
 wrong("quantise", "from both sides")(grid("low = min(low, 0)", SCALE, ZERO, Q, BACK))
 wrong("quantise", "from both sides")(grid("high = max(high, 0)", SCALE, ZERO, Q, BACK))
-wrong("quantise", "from x itself")(grid("low, high = min(x.min().item(), 0), max(x.max().item(), 0)", SCALE, ZERO, Q, BACK))
+wrong("quantise", "from x itself")(
+    grid("low, high = min(x.min().item(), 0), max(x.max().item(), 0)", SCALE, ZERO, Q, BACK)
+)
 wrong("quantise", "255 steps")(grid(WIDE, "scale = (high - low) / 256", ZERO, Q, BACK))
-wrong("quantise", "symmetric")(grid(WIDE, "scale = max(-low, high) / 127", "zero = 0", "q = (x / scale).round().clamp(-127, 127)", BACK))
+wrong("quantise", "symmetric")(
+    grid(WIDE, "scale = max(-low, high) / 127", "zero = 0", "q = (x / scale).round().clamp(-127, 127)", BACK)
+)
 wrong("quantise", "wrong sign")(grid(WIDE, SCALE, "zero = round(low / scale)", Q, BACK))
-wrong("quantise", "not rounded")(grid(WIDE, SCALE, "zero = -low / scale", "q = (x / scale + zero).round().clamp(0, 255)", BACK))
-wrong("quantise", "rounded down|cut to whole")(grid(WIDE, SCALE, ZERO, "q = torch.clamp((x / scale).floor() + zero, 0, 255)", BACK))
-wrong("quantise", "rounded down|cut to whole")(grid(WIDE, SCALE, ZERO, "q = torch.clamp(x / scale + zero, 0, 255).int()", BACK))
-wrong("quantise", "cut to whole|rounded down")(grid(WIDE, SCALE, ZERO, "q = torch.clamp((x / scale).int() + zero, 0, 255)", BACK))
+wrong("quantise", "not rounded")(
+    grid(WIDE, SCALE, "zero = -low / scale", "q = (x / scale + zero).round().clamp(0, 255)", BACK)
+)
+wrong("quantise", "rounded down|cut to whole")(
+    grid(WIDE, SCALE, ZERO, "q = torch.clamp((x / scale).floor() + zero, 0, 255)", BACK)
+)
+wrong("quantise", "rounded down|cut to whole")(
+    grid(WIDE, SCALE, ZERO, "q = torch.clamp(x / scale + zero, 0, 255).int()", BACK)
+)
+wrong("quantise", "cut to whole|rounded down")(
+    grid(WIDE, SCALE, ZERO, "q = torch.clamp((x / scale).int() + zero, 0, 255)", BACK)
+)
 wrong("quantise", "clipped")(grid(WIDE, SCALE, ZERO, "q = torch.round(x / scale) + zero", BACK))
-wrong("quantise", "signed")(grid(WIDE, SCALE, ZERO, "q = torch.clamp(torch.round(x / scale) + zero, -128, 127)", BACK))
+wrong("quantise", "signed")(
+    grid(WIDE, SCALE, ZERO, "q = torch.clamp(torch.round(x / scale) + zero, -128, 127)", BACK)
+)
 wrong("quantise", "zero point is forgotten")(grid(WIDE, SCALE, ZERO, Q, "return q, q * scale"))
-wrong("quantise", "uint8")(grid(WIDE, SCALE, ZERO, Q, "q = q.to(torch.uint8)", "return q, (q - zero) * scale"))
+wrong("quantise", "uint8")(
+    grid(WIDE, SCALE, ZERO, Q, "q = q.to(torch.uint8)", "return q, (q - zero) * scale")
+)
 wrong("quantise", "brackets")(grid(WIDE, SCALE, ZERO, Q, "return q, q * scale - zero"))
 wrong("quantise", "multiply")(grid(WIDE, SCALE, ZERO, Q, "return q, (q - zero) / scale"))
-wrong("quantise", "no whole numbers")(grid(WIDE, SCALE, ZERO, "q = torch.clamp(x / scale + zero, 0, 255)", BACK))
+wrong("quantise", "no whole numbers")(
+    grid(WIDE, SCALE, ZERO, "q = torch.clamp(x / scale + zero, 0, 255)", BACK)
+)
 wrong("quantise", "swapped")(grid(WIDE, SCALE, ZERO, Q, "return (q - zero) * scale, q"))
 wrong("quantise", "two tensors")(grid(WIDE, SCALE, ZERO, Q, "return q"))
-wrong("quantise", "two tensors|found 4")(grid(WIDE, SCALE, ZERO, Q, "return q, (q - zero) * scale, scale, zero"))
-wrong("quantise", "divide by it")(grid(WIDE, SCALE, ZERO, "q = torch.clamp(torch.round(x * scale) + zero, 0, 255)", BACK))
+wrong("quantise", "two tensors|found 4")(
+    grid(WIDE, SCALE, ZERO, Q, "return q, (q - zero) * scale, scale, zero")
+)
+wrong("quantise", "divide by it")(
+    grid(WIDE, SCALE, ZERO, "q = torch.clamp(torch.round(x * scale) + zero, 0, 255)", BACK)
+)
 wrong("quantise", "always 128")(grid(WIDE, SCALE, "zero = 128", Q, BACK))
 wrong("quantise", "x itself")(grid(WIDE, SCALE, ZERO, Q, "return q, x"))
 wrong("quantise", "starts from low")(grid(WIDE, SCALE, ZERO, Q, "return q, low + q * scale"))
-wrong("quantise", "round\\(\\) of Python|\\.round\\(\\)|one number")(grid(WIDE, SCALE, ZERO, "q = min(max(int(x / scale) + zero, 0), 255)", BACK))
-wrong("quantise", "come round|256 is 0")(grid(WIDE, SCALE, ZERO, "q = (torch.round(x / scale) + zero).to(torch.int64).to(torch.uint8)", "return q, (q.float() - zero) * scale"))
-wrong("quantise", "changes its argument")(grid(WIDE, SCALE, ZERO, "x /= scale", "q = (x.round() + zero).clamp(0, 255)", BACK))
+wrong("quantise", "round\\(\\) of Python|\\.round\\(\\)|one number")(
+    grid(WIDE, SCALE, ZERO, "q = min(max(int(x / scale) + zero, 0), 255)", BACK)
+)
+wrong("quantise", "come round|256 is 0")(
+    grid(
+        WIDE,
+        SCALE,
+        ZERO,
+        "q = (torch.round(x / scale) + zero).to(torch.int64).to(torch.uint8)",
+        "return q, (q.float() - zero) * scale",
+    )
+)
+wrong("quantise", "changes its argument")(
+    grid(WIDE, SCALE, ZERO, "x /= scale", "q = (x.round() + zero).clamp(0, 255)", BACK)
+)
 
 # calibration_images -----------------------------------------------------------------------------------------
 
@@ -429,19 +594,45 @@ right("calibration_images")(
     )
 )
 ANY = "picked = np.concatenate([np.flatnonzero(faces.{0}.labels == c)[:per_class] for c in range(7)])"
-wrong("calibration_images", "those of test")(calibration(ANY.format("test"), "return faces.test.images[picked][:, None].astype(np.float32) / 255"))
-wrong("calibration_images", "those of val")(calibration(ANY.format("val"), "return faces.val.images[picked][:, None].astype(np.float32) / 255"))
+wrong("calibration_images", "those of test")(
+    calibration(ANY.format("test"), "return faces.test.images[picked][:, None].astype(np.float32) / 255")
+)
+wrong("calibration_images", "those of val")(
+    calibration(ANY.format("val"), "return faces.val.images[picked][:, None].astype(np.float32) / 255")
+)
 wrong("calibration_images", "also stand in val or test")(calibration(ANY.format("train"), GIVE))
-wrong("calibration_images", "in val.* not left out")(calibration("held = {image.tobytes() for image in faces.test.images}", FREE, ONCE, PICK, GIVE))
-wrong("calibration_images", "in test.* not left out")(calibration("held = {image.tobytes() for image in faces.val.images}", FREE, ONCE, PICK, GIVE))
+wrong("calibration_images", "in val.* not left out")(
+    calibration("held = {image.tobytes() for image in faces.test.images}", FREE, ONCE, PICK, GIVE)
+)
+wrong("calibration_images", "in test.* not left out")(
+    calibration("held = {image.tobytes() for image in faces.val.images}", FREE, ONCE, PICK, GIVE)
+)
 wrong("calibration_images", "chosen twice|different ones")(calibration(HELD, FREE, PICK, GIVE))
-wrong("calibration_images", "of each class are asked")(calibration(HELD, FREE, ONCE, "picked = free[:per_class]", GIVE))
-wrong("calibration_images", "number of each class|class by class|class is missing|of one class|too many")(calibration(HELD, FREE, ONCE, "picked = free[:7 * per_class]", GIVE))
-wrong("calibration_images", "divide by 255")(calibration(HELD, FREE, ONCE, PICK, "return faces.train.images[picked][:, None].astype(np.float32)"))
-wrong("calibration_images", "one channel|axes")(calibration(HELD, FREE, ONCE, PICK, "return faces.train.images[picked].astype(np.float32) / 255"))
-wrong("calibration_images", "one channel|axes")(calibration(HELD, FREE, ONCE, PICK, "return faces.train.images[picked][..., None].astype(np.float32) / 255"))
-wrong("calibration_images", "float64")(calibration(HELD, FREE, ONCE, PICK, "return faces.train.images[picked][:, None] / 255"))
-wrong("calibration_images", "255 twice")(calibration(HELD, FREE, ONCE, PICK, "return faces.train.images[picked][:, None].astype(np.float32) / 255 / 255"))
+wrong("calibration_images", "of each class are asked")(
+    calibration(HELD, FREE, ONCE, "picked = free[:per_class]", GIVE)
+)
+wrong("calibration_images", "number of each class|class by class|class is missing|of one class|too many")(
+    calibration(HELD, FREE, ONCE, "picked = free[:7 * per_class]", GIVE)
+)
+wrong("calibration_images", "divide by 255")(
+    calibration(HELD, FREE, ONCE, PICK, "return faces.train.images[picked][:, None].astype(np.float32)")
+)
+wrong("calibration_images", "one channel|axes")(
+    calibration(HELD, FREE, ONCE, PICK, "return faces.train.images[picked].astype(np.float32) / 255")
+)
+wrong("calibration_images", "one channel|axes")(
+    calibration(
+        HELD, FREE, ONCE, PICK, "return faces.train.images[picked][..., None].astype(np.float32) / 255"
+    )
+)
+wrong("calibration_images", "float64")(
+    calibration(HELD, FREE, ONCE, PICK, "return faces.train.images[picked][:, None] / 255")
+)
+wrong("calibration_images", "255 twice")(
+    calibration(
+        HELD, FREE, ONCE, PICK, "return faces.train.images[picked][:, None].astype(np.float32) / 255 / 255"
+    )
+)
 wrong("calibration_images", "places or labels")(calibration(HELD, FREE, ONCE, PICK, "return picked"))
 wrong("calibration_images", "more than once|replacement")(
     calibration(
@@ -457,23 +648,48 @@ wrong("calibration_images", "fewer images than per_class")(
         "picked = np.concatenate([rng.choice(p, per_class, replace=False) for p in pools if len(p)])", GIVE,
     )
 )  # fmt: skip
-wrong("calibration_images", "all of train")(calibration("return faces.train.images[:, None].astype(np.float32) / 255"))
+wrong("calibration_images", "all of train")(
+    calibration("return faces.train.images[:, None].astype(np.float32) / 255")
+)
 wrong("calibration_images", "left out|fewer images than")(
     calibration(HELD, FREE, ONCE, "pools = [free[faces.train.labels[free] == c] for c in range(7)]",
                 "picked = np.concatenate([p[:per_class] for p in pools if len(p) >= per_class])", GIVE)
 )  # fmt: skip
-wrong("calibration_images", "one too many")(calibration(HELD, FREE, ONCE, PICK.replace("[:per_class]", "[:per_class + 1]"), GIVE))
+wrong("calibration_images", "one too many")(
+    calibration(HELD, FREE, ONCE, PICK.replace("[:per_class]", "[:per_class + 1]"), GIVE)
+)
 wrong("calibration_images", "too few")(
     calibration(HELD, "picked = np.concatenate([np.flatnonzero(faces.train.labels == c)[:per_class] for c in range(7)])",
                 "picked = np.array([i for i in picked if faces.train.images[i].tobytes() not in held])", GIVE)
 )  # fmt: skip
-wrong("calibration_images", "class is missing")(calibration(HELD, FREE, ONCE, PICK.replace("range(7)", "range(1, 7)"), GIVE))
-wrong("calibration_images", "without their labels|images alone")(calibration(HELD, FREE, ONCE, PICK, GIVE + ", faces.train.labels[picked]"))
-wrong("calibration_images", "normalised")(calibration(HELD, FREE, ONCE, PICK, "return ((faces.train.images[picked][:, None] / 255 - 0.5) / 0.25).astype(np.float32)"))
-wrong("calibration_images", "uint8|whole numbers|All|No|divide")(calibration(HELD, FREE, ONCE, PICK, "return faces.train.images[picked][:, None]"))
+wrong("calibration_images", "class is missing")(
+    calibration(HELD, FREE, ONCE, PICK.replace("range(7)", "range(1, 7)"), GIVE)
+)
+wrong("calibration_images", "without their labels|images alone")(
+    calibration(HELD, FREE, ONCE, PICK, GIVE + ", faces.train.labels[picked]")
+)
+wrong("calibration_images", "normalised")(
+    calibration(
+        HELD,
+        FREE,
+        ONCE,
+        PICK,
+        "return ((faces.train.images[picked][:, None] / 255 - 0.5) / 0.25).astype(np.float32)",
+    )
+)
+wrong("calibration_images", "uint8|whole numbers|All|No|divide")(
+    calibration(HELD, FREE, ONCE, PICK, "return faces.train.images[picked][:, None]")
+)
 wrong("calibration_images", "bytes")(calibration("held = set(faces.test.images)", FREE, ONCE, PICK, GIVE))
 wrong("calibration_images", "cut down to the smallest|left out|too few")(
-    calibration(HELD, FREE, ONCE, "least = min([per_class] + [n for n in np.bincount(faces.train.labels[free], minlength=7) if n])", PICK.replace("per_class", "least"), GIVE)
+    calibration(
+        HELD,
+        FREE,
+        ONCE,
+        "least = min([per_class] + [n for n in np.bincount(faces.train.labels[free], minlength=7) if n])",
+        PICK.replace("per_class", "least"),
+        GIVE,
+    )
 )
 
 # same_answers -----------------------------------------------------------------------------------------------
@@ -529,32 +745,112 @@ right("same_answers")(
 wrong("same_answers", "mean difference")(loop(AB, BAD, "gap = np.abs(a - b).mean()", KEEP, LIMIT))
 wrong("same_answers", "keep their sign")(loop(AB, BAD, "gap = (b - a).max()", KEEP, LIMIT))
 wrong("same_answers", "keep their sign")(loop(AB, BAD, "gap = (a - b).max()", KEEP, LIMIT))
-wrong("same_answers", "absolute value is taken of the greatest|absolute value")(loop(AB, BAD, "gap = abs((b - a).max())", KEEP, LIMIT))
+wrong("same_answers", "absolute value is taken of the greatest|absolute value")(
+    loop(AB, BAD, "gap = abs((b - a).max())", KEEP, LIMIT)
+)
 wrong("same_answers", "whatever the logits")(loop(AB, BAD, GAP, KEEP, "ok = ok and bool(gap <= 1e-4)"))
 wrong("same_answers", "fixed number")(loop(AB, BAD, GAP, KEEP, "ok = ok and bool(gap < 1e-5)"))
 wrong("same_answers", "allclose")(loop(AB, BAD, GAP, KEEP, "ok = ok and np.allclose(a, b)"))
-wrong("same_answers", "allclose")(loop(AB, BAD, GAP, KEEP, "ok = ok and np.allclose(b, a, rtol=1e-4, atol=0)"))
-wrong("same_answers", "same class")(loop(AB, BAD, GAP, KEEP, "ok = ok and bool((a.argmax(1) == b.argmax(1)).all())"))
+wrong("same_answers", "allclose")(
+    loop(AB, BAD, GAP, KEEP, "ok = ok and np.allclose(b, a, rtol=1e-4, atol=0)")
+)
+wrong("same_answers", "same class")(
+    loop(AB, BAD, GAP, KEEP, "ok = ok and bool((a.argmax(1) == b.argmax(1)).all())")
+)
 wrong("same_answers", "last bit")(loop(AB, BAD, GAP, KEEP, "ok = ok and np.array_equal(a, b)"))
-wrong("same_answers", "NaN")(loop(AB, "if a.shape != b.shape: worst, ok = np.inf, False; continue", GAP, KEEP, "ok = ok and not gap > 1e-4 * np.abs(a).max()"))
-wrong("same_answers", "NaN|finite")(loop(AB, "if a.shape != b.shape: worst, ok = np.inf, False; continue", GAP, KEEP, LIMIT))
-wrong("same_answers", "NaN is left out")(loop(AB, "if a.shape != b.shape: worst, ok = np.inf, False; continue", "gap = np.nanmax(np.abs(a - b))", KEEP, LIMIT))
-wrong("same_answers", "shapes")(loop(AB, "if not np.isfinite(b).all(): worst, ok = np.inf, False; continue", GAP, KEEP, LIMIT))
-wrong("same_answers", "first batch")(same("batch = batches[0]", AB, "if a.shape != b.shape or not np.isfinite(b).all(): return np.inf, False", GAP, "return gap, bool(gap <= 1e-4 * np.abs(a).max())"))
-wrong("same_answers", "last batch|decided by the last")(loop(AB, "if a.shape != b.shape or not np.isfinite(b).all(): worst, ok = np.inf, False; continue", GAP, KEEP, "ok = bool(gap <= 1e-4 * np.abs(a).max())"))
+wrong("same_answers", "NaN")(
+    loop(
+        AB,
+        "if a.shape != b.shape: worst, ok = np.inf, False; continue",
+        GAP,
+        KEEP,
+        "ok = ok and not gap > 1e-4 * np.abs(a).max()",
+    )
+)
+wrong("same_answers", "NaN|finite")(
+    loop(AB, "if a.shape != b.shape: worst, ok = np.inf, False; continue", GAP, KEEP, LIMIT)
+)
+wrong("same_answers", "NaN is left out")(
+    loop(
+        AB,
+        "if a.shape != b.shape: worst, ok = np.inf, False; continue",
+        "gap = np.nanmax(np.abs(a - b))",
+        KEEP,
+        LIMIT,
+    )
+)
+wrong("same_answers", "shapes")(
+    loop(AB, "if not np.isfinite(b).all(): worst, ok = np.inf, False; continue", GAP, KEEP, LIMIT)
+)
+wrong("same_answers", "first batch")(
+    same(
+        "batch = batches[0]",
+        AB,
+        "if a.shape != b.shape or not np.isfinite(b).all(): return np.inf, False",
+        GAP,
+        "return gap, bool(gap <= 1e-4 * np.abs(a).max())",
+    )
+)
+wrong("same_answers", "last batch|decided by the last")(
+    loop(
+        AB,
+        "if a.shape != b.shape or not np.isfinite(b).all(): worst, ok = np.inf, False; continue",
+        GAP,
+        KEEP,
+        "ok = bool(gap <= 1e-4 * np.abs(a).max())",
+    )
+)
 wrong("same_answers", "with its sign")(loop(AB, BAD, GAP, KEEP, "ok = ok and bool(gap <= 1e-4 * a.max())"))
-wrong("same_answers", "other's logits")(loop(AB, BAD, GAP, KEEP, "ok = ok and bool(gap <= 1e-4 * np.abs(b).max())"))
-wrong("same_answers", "own logit")(loop(AB, BAD, "gap = (np.abs(a - b) / np.abs(a)).max()", KEEP, "ok = ok and bool(gap <= 1e-4)"))
-wrong("same_answers", "as it is|divided by the largest")(loop(AB, BAD, "gap = np.abs(a - b).max() / np.abs(a).max()", KEEP, "ok = ok and bool(gap <= 1e-4)"))
+right("same_answers")(loop(AB, BAD, GAP, KEEP, "ok = ok and bool(gap <= 1e-4 * np.abs(b).max())"))
+wrong("same_answers", "own logit")(
+    loop(AB, BAD, "gap = (np.abs(a - b) / np.abs(a)).max()", KEEP, "ok = ok and bool(gap <= 1e-4)")
+)
+wrong("same_answers", "as it is|divided by the largest")(
+    loop(AB, BAD, "gap = np.abs(a - b).max() / np.abs(a).max()", KEEP, "ok = ok and bool(gap <= 1e-4)")
+)
 wrong("same_answers", "two values")(loop(AB, BAD, GAP, KEEP, LIMIT, end="return ok"))
 wrong("same_answers", "swapped")(loop(AB, BAD, GAP, KEEP, LIMIT, end="return ok, worst"))
-wrong("same_answers", "ten times too wide")(loop(AB, BAD, GAP, KEEP, "ok = ok and bool(gap <= 1e-3 * np.abs(a).max())"))
+wrong("same_answers", "ten times too wide")(
+    loop(AB, BAD, GAP, KEEP, "ok = ok and bool(gap <= 1e-3 * np.abs(a).max())")
+)
 wrong("same_answers", "squared")(loop(AB, BAD, "gap = ((a - b) ** 2).max()", KEEP, LIMIT))
-wrong("same_answers", "One batch that agrees|last agrees|decided")(loop(AB, BAD.replace(", ok = np.inf, False", " = np.inf"), GAP, KEEP, "ok = ok or bool(gap <= 1e-4 * np.abs(a).max())", start="worst, ok = 0.0, False"))
-wrong("same_answers", "passed over|infinite")(loop(AB, "if a.shape != b.shape or not np.isfinite(b).all(): ok = False; continue", GAP, KEEP, LIMIT))
-wrong("same_answers", "One limit serves all|last batch's limit")(loop(AB, BAD, GAP, KEEP, "top = max(top, np.abs(a).max())", start="worst, ok, top = 0.0, True, 0.0", end="return worst, bool(ok and worst <= 1e-4 * top)"))
-wrong("same_answers", "one batch at a time")(same("a, b = reference(batches), other(batches)", GAP, "return gap, gap <= 1e-4 * np.abs(a).max()"))
-wrong("same_answers", "shapes")(loop("a, b = reference(batch), other(batch)", "if not np.isfinite(b).all(): worst, ok = np.inf, False; continue", "b = np.broadcast_to(b, a.shape)", GAP, KEEP, LIMIT))
+wrong("same_answers", "One batch that agrees|last agrees|decided")(
+    loop(
+        AB,
+        BAD.replace(", ok = np.inf, False", " = np.inf"),
+        GAP,
+        KEEP,
+        "ok = ok or bool(gap <= 1e-4 * np.abs(a).max())",
+        start="worst, ok = 0.0, False",
+    )
+)
+wrong("same_answers", "passed over|infinite")(
+    loop(AB, "if a.shape != b.shape or not np.isfinite(b).all(): ok = False; continue", GAP, KEEP, LIMIT)
+)
+wrong("same_answers", "One limit serves all|last batch's limit")(
+    loop(
+        AB,
+        BAD,
+        GAP,
+        KEEP,
+        "top = max(top, np.abs(a).max())",
+        start="worst, ok, top = 0.0, True, 0.0",
+        end="return worst, bool(ok and worst <= 1e-4 * top)",
+    )
+)
+wrong("same_answers", "one batch at a time")(
+    same("a, b = reference(batches), other(batches)", GAP, "return gap, gap <= 1e-4 * np.abs(a).max()")
+)
+wrong("same_answers", "shapes")(
+    loop(
+        "a, b = reference(batch), other(batch)",
+        "if not np.isfinite(b).all(): worst, ok = np.inf, False; continue",
+        "b = np.broadcast_to(b, a.shape)",
+        GAP,
+        KEEP,
+        LIMIT,
+    )
+)
 
 # median_ms --------------------------------------------------------------------------------------------------
 
@@ -564,7 +860,17 @@ def timing(*lines):
 
 
 FOR = "for _ in range(repeats):"
-right("median_ms")(timing("x = make_input()", "call(x)", "t = []", FOR, "    a = clock(); call(x); b = clock()", "    t.append(b - a)", "return np.median(t) * 1000"))
+right("median_ms")(
+    timing(
+        "x = make_input()",
+        "call(x)",
+        "t = []",
+        FOR,
+        "    a = clock(); call(x); b = clock()",
+        "    t.append(b - a)",
+        "return np.median(t) * 1000",
+    )
+)
 right("median_ms")(
     timing(
         "inputs = [make_input() for _ in range(repeats + 1)]",
@@ -594,27 +900,76 @@ X, WARM, T = "x = make_input()", "call(x)", "t = []"
 EACH = "    a = clock(); call(x); t.append(1000 * (clock() - a))"
 wrong("median_ms", "cold call")(timing(X, T, FOR, EACH, "return statistics.median(t)"))
 wrong("median_ms", "takes the mean")(timing(X, WARM, T, FOR, EACH, "return statistics.mean(t)"))
-wrong("median_ms", "input is timed")(timing("call(make_input())", T, FOR, "    a = clock(); call(make_input()); t.append(1000 * (clock() - a))", "return statistics.median(t)"))
-wrong("median_ms", "mean|whole loop")(timing(X, WARM, "a = clock()", FOR, "    call(x)", "return 1000 * (clock() - a) / repeats"))
-wrong("median_ms", "in seconds")(timing(X, WARM, T, FOR, EACH.replace("1000 * ", ""), "return statistics.median(t)"))
-wrong("median_ms", "input.*cold.*mean|input|mean")(timing("a = clock()", FOR, "    call(make_input())", "return 1000 * (clock() - a) / repeats"))
+wrong("median_ms", "input is timed")(
+    timing(
+        "call(make_input())",
+        T,
+        FOR,
+        "    a = clock(); call(make_input()); t.append(1000 * (clock() - a))",
+        "return statistics.median(t)",
+    )
+)
+wrong("median_ms", "mean|whole loop")(
+    timing(X, WARM, "a = clock()", FOR, "    call(x)", "return 1000 * (clock() - a) / repeats")
+)
+wrong("median_ms", "in seconds")(
+    timing(X, WARM, T, FOR, EACH.replace("1000 * ", ""), "return statistics.median(t)")
+)
+wrong("median_ms", "input.*cold.*mean|input|mean")(
+    timing("a = clock()", FOR, "    call(make_input())", "return 1000 * (clock() - a) / repeats")
+)
 wrong("median_ms", "cold.*mean|mean.*cold")(timing(X, T, FOR, EACH, "return statistics.mean(t)"))
 wrong("median_ms", "least time")(timing(X, WARM, T, FOR, EACH, "return min(t)"))
-wrong("median_ms", "never asked")(timing(X, WARM, T, FOR, EACH.replace("clock()", "time.perf_counter()"), "return statistics.median(t)"))
+wrong("median_ms", "never asked")(
+    timing(X, WARM, T, FOR, EACH.replace("clock()", "time.perf_counter()"), "return statistics.median(t)")
+)
 wrong("median_ms", "not sorted")(timing(X, WARM, T, FOR, EACH, "return t[len(t) // 2]"))
 wrong("median_ms", "sum of all")(timing(X, WARM, T, FOR, EACH, "return sum(t)"))
 wrong("median_ms", "typed in")(timing(X, WARM, T, "for _ in range(5):", EACH, "return statistics.median(t)"))
-wrong("median_ms", "typed in")(timing(X, WARM, T, "for _ in range(100):", EACH, "return statistics.median(t)"))
+wrong("median_ms", "typed in")(
+    timing(X, WARM, T, "for _ in range(100):", EACH, "return statistics.median(t)")
+)
 wrong("median_ms", "one fewer")(timing(X, T, FOR, EACH, "return statistics.median(t[1:])"))
-wrong("median_ms", "it is timed with the others")(timing(X, T, "for _ in range(repeats + 1):", EACH, "return statistics.median(t)"))
-wrong("median_ms", "sign")(timing(X, WARM, T, FOR, "    a = clock(); call(x); t.append(1000 * (a - clock()))", "return statistics.median(t)"))
-wrong("median_ms", "call\\(x\\)|takes the input")(timing(X, "call()", T, FOR, EACH, "return statistics.median(t)"))
-wrong("median_ms", "clock\\(\\) gives the time|clock is a function")(timing(X, WARM, T, FOR, "    a = clock; call(x); t.append(1000 * (clock - a))", "return statistics.median(t)"))
-wrong("median_ms", "without its brackets|brackets")(timing("x = make_input", WARM, T, FOR, EACH, "return statistics.median(t)"))
-wrong("median_ms", "microseconds")(timing(X, WARM, T, FOR, EACH.replace("1000", "1e6"), "return statistics.median(t)"))
+wrong("median_ms", "it is timed with the others")(
+    timing(X, T, "for _ in range(repeats + 1):", EACH, "return statistics.median(t)")
+)
+wrong("median_ms", "sign")(
+    timing(
+        X,
+        WARM,
+        T,
+        FOR,
+        "    a = clock(); call(x); t.append(1000 * (a - clock()))",
+        "return statistics.median(t)",
+    )
+)
+wrong("median_ms", "call\\(x\\)|takes the input")(
+    timing(X, "call()", T, FOR, EACH, "return statistics.median(t)")
+)
+wrong("median_ms", "clock\\(\\) gives the time|clock is a function")(
+    timing(
+        X, WARM, T, FOR, "    a = clock; call(x); t.append(1000 * (clock - a))", "return statistics.median(t)"
+    )
+)
+wrong("median_ms", "without its brackets|brackets")(
+    timing("x = make_input", WARM, T, FOR, EACH, "return statistics.median(t)")
+)
+wrong("median_ms", "microseconds")(
+    timing(X, WARM, T, FOR, EACH.replace("1000", "1e6"), "return statistics.median(t)")
+)
 wrong("median_ms", "nothing")(timing(X, WARM, T, FOR, EACH, "print(statistics.median(t))"))
-wrong("median_ms", "Making the input is timed")(timing("call(make_input())", T, FOR, "    a = clock(); x = make_input(); call(x); t.append(1000 * (clock() - a))", "return np.median(t)"))
-wrong("median_ms", "range\\(repeats\\)")(timing(X, WARM, T, "for _ in repeats:", EACH, "return statistics.median(t)"))
+wrong("median_ms", "Making the input is timed")(
+    timing(
+        "call(make_input())",
+        T,
+        FOR,
+        "    a = clock(); x = make_input(); call(x); t.append(1000 * (clock() - a))",
+        "return np.median(t)",
+    )
+)
+wrong("median_ms", "range\\(repeats\\)")(
+    timing(X, WARM, T, "for _ in repeats:", EACH, "return statistics.median(t)")
+)
 
 # model_card -------------------------------------------------------------------------------------------------
 
@@ -660,10 +1015,14 @@ right("model_card")(
     )
 )
 right("model_card")(
-    card("card.update(accuracy=f\"{m['accuracy']:.1%}\", train=f\"{sizes['train']:,}\", interval='{:.1%} to {:.1%}'.format(*card['interval']), recall={k: round(v, 3) for k, v in recall.items()})")
+    card(
+        "card.update(accuracy=f\"{m['accuracy']:.1%}\", train=f\"{sizes['train']:,}\", interval='{:.1%} to {:.1%}'.format(*card['interval']), recall={k: round(v, 3) for k, v in recall.items()})"
+    )
 )
 right("model_card")(
-    card("card.update(interval=torch.tensor(card['interval']), accuracy=np.float32(m['accuracy']), without_twins=round(m['accuracy_without_twins'], 4), recall={k.title(): f'{v:.1%}' for k, v in recall.items()})")
+    card(
+        "card.update(interval=torch.tensor(card['interval']), accuracy=np.float32(m['accuracy']), without_twins=round(m['accuracy_without_twins'], 4), recall={k.title(): f'{v:.1%}' for k, v in recall.items()})"
+    )
 )
 wrong("model_card", "accuracy on val")(card("card['accuracy'] = record.metrics('val')['accuracy']"))
 wrong("model_card", "on train")(card("card['accuracy'] = record.data['train_accuracy']"))
@@ -672,19 +1031,37 @@ wrong("model_card", "typed")(card("card['accuracy'] = 0.5703538590136529"))
 wrong("model_card", "per cent")(card("card['accuracy'] = 100 * m['accuracy']"))
 wrong("model_card", "all test images")(card("card['without_twins'] = m['accuracy']"))
 wrong("model_card", "without a twin")(card("card['accuracy'] = m['accuracy_without_twins']"))
-wrong("model_card", "interval is that of val")(card("card['interval'] = bootstrap_interval(record.labels('val'), record.preds('val'))"))
-wrong("model_card", "68%|one standard error")(card("e = (m['accuracy'] * (1 - m['accuracy']) / sizes['test']) ** 0.5; card['interval'] = (m['accuracy'] - e, m['accuracy'] + e)"))
-wrong("model_card", "margin")(card("e = (m['accuracy'] * (1 - m['accuracy']) / sizes['test']) ** 0.5; card['interval'] = (-1.96 * e, 1.96 * e)"))
+wrong("model_card", "interval is that of val")(
+    card("card['interval'] = bootstrap_interval(record.labels('val'), record.preds('val'))")
+)
+wrong("model_card", "68%|one standard error")(
+    card(
+        "e = (m['accuracy'] * (1 - m['accuracy']) / sizes['test']) ** 0.5; card['interval'] = (m['accuracy'] - e, m['accuracy'] + e)"
+    )
+)
+wrong("model_card", "margin")(
+    card(
+        "e = (m['accuracy'] * (1 - m['accuracy']) / sizes['test']) ** 0.5; card['interval'] = (-1.96 * e, 1.96 * e)"
+    )
+)
 wrong("model_card", "one number")(card("card['interval'] = 0.016"))
 wrong("model_card", "typed|does not even hold|follows")(card("card['interval'] = (0.554, 0.586)"))
 wrong("model_card", "alphabet")(card("card['recall'] = dict(zip(sorted(EMOTIONS), m['per_class_recall']))"))
 wrong("model_card", "list")(card("card['recall'] = m['per_class_recall']"))
-wrong("model_card", "precision")(card("c = np.array(m['confusion']); card['recall'] = dict(zip(EMOTIONS, np.diag(c) / c.sum(0)))"))
-wrong("model_card", "that of val")(card("card['recall'] = dict(zip(EMOTIONS, record.metrics('val')['per_class_recall']))"))
+wrong("model_card", "precision")(
+    card("c = np.array(m['confusion']); card['recall'] = dict(zip(EMOTIONS, np.diag(c) / c.sum(0)))")
+)
+wrong("model_card", "that of val")(
+    card("card['recall'] = dict(zip(EMOTIONS, record.metrics('val')['per_class_recall']))")
+)
 wrong("model_card", "counts")(card("card['recall'] = dict(zip(EMOTIONS, np.diag(np.array(m['confusion']))))"))
-wrong("model_card", "typed wrong|record says")(card("card['recall'] = {**recall, 'fear': recall['fear'] + 0.1}"))
+wrong("model_card", "typed wrong|record says")(
+    card("card['recall'] = {**recall, 'fear': recall['fear'] + 0.1}")
+)
 wrong("model_card", "numbers for names")(card("card['recall'] = dict(enumerate(m['per_class_recall']))"))
-wrong("model_card", "lacks surprise")(card("card['recall'] = {k: v for k, v in recall.items() if k != 'surprise'}"))
+wrong("model_card", "lacks surprise")(
+    card("card['recall'] = {k: v for k, v in recall.items() if k != 'surprise'}")
+)
 wrong("model_card", "typed in")(card("card['limits'] = 'The rare class disgust is found badly.'"))
 wrong("model_card", "most often")(card("card['limits'] = 'Beware of ' + max(recall, key=recall.get)"))
 wrong("model_card", "does not name the class")(card("card['limits'] = 'Small pictures from the web.'"))
@@ -692,7 +1069,9 @@ wrong("model_card", "all seven")(card("card['limits'] = 'It knows only ' + ', '.
 wrong("model_card", "must not do")(card("card['out_of_scope'] = 'Pictures larger than 48 pixels.'"))
 wrong("model_card", "say the same")(card("card['out_of_scope'] = card['intended_use']"))
 wrong("model_card", "says nothing yet")(card("card['intended_use'] = 'TODO'"))
-wrong("model_card", "What not to build")(card("card['intended_use'] = 'To monitor the mood of employees in meetings.'"))
+wrong("model_card", "What not to build")(
+    card("card['intended_use'] = 'To monitor the mood of employees in meetings.'")
+)
 wrong("model_card", "address")(card("card['contact'] = 'the authors of the course'"))
 wrong("model_card", "lacks licence")(card("del card['licence']"))
 wrong("model_card", "network's, not the record's")(card("card['name'] = record.model"))
