@@ -455,7 +455,7 @@ def _judge_packed(answer: Any) -> str:
                     case(2, 3, 0.3, 0.5, 0.004),
                 ],
                 mistakes=[
-                    Mistake(lambda *a, kind=kind: _packed(*a, kind=kind).detach(), message)
+                    Mistake(lambda n, m, s, x, kind=kind: _packed(n, m, s, x, kind).detach(), message)
                     for kind, message in _PACKED_MISTAKES.items()
                 ],
                 explain=explain,
@@ -564,9 +564,8 @@ def _fold(conv: nn.Conv2d, norm: nn.BatchNorm2d, kind: str = "right") -> Any:
             options["padding"] = conv.padding[0]
         if kind == "first dilation":
             options["dilation"] = conv.dilation[0]
-        made = nn.Conv2d(
-            conv.in_channels, conv.out_channels, conv.kernel_size, bias=kind != "no bias", **options
-        )  # type: ignore[arg-type]
+        kernel: Any = conv.kernel_size
+        made = nn.Conv2d(conv.in_channels, conv.out_channels, kernel, bias=kind != "no bias", **options)
         if kind == "fresh":
             return made
         made.weight.copy_(new)
@@ -1015,7 +1014,7 @@ def _faces(
         name: FaceSet(images=one, labels=other, split=name, rows=np.arange(len(one)))
         for name, (one, other) in parts.items()
     }
-    return Faces(**made, layout="made up", source="the checker")
+    return Faces(made["train"], made["val"], made["test"], layout="made up", source="the checker")
 
 
 def _key(image: np.ndarray) -> bytes:
@@ -1454,6 +1453,7 @@ def _judge_same_answers(answer: Any) -> str:
         reference=_same,
         cases=[
             case("three batches that agree", [(a, moved(a, 2e-5)), (b, moved(b, -9e-5)), (c, moved(c, 5e-5))]),
+            case("logits that are all larger by a hair", [(a, a.astype(np.float64) * (1 + 5e-6))]),
             case("gaps that are tiny", [(a, moved(a, 3e-6)), (b, moved(b, 2e-6))]),
             case("small logits that agree", [(d, moved(d, 8e-7))]),
             case("a logit that is too small in the second of three batches", [(a, moved(a, 1e-5)), (c, moved(c, -0.3, (2, 4))), (b, moved(b, 2e-5))]),
@@ -1982,15 +1982,15 @@ def _judge_card(answer: Any, place: int) -> None:
             for key, value in card.items()
             if isinstance(value, dict) and set(missing) & set(map(str, value))
         ]
-        told = (
+        advice = (
             f"They are within {nested[0]!r}: all keys belong to the card itself."
             if nested
             else "Compare with the table of keys."
         )
-        raise Wrong(f"The card lacks {', '.join(missing)}. {told}\n{where}.")
+        raise Wrong(f"The card lacks {', '.join(missing)}. {advice}\n{where}.")
     sizes, source = record.data["data"]["sizes"], record.data["data"]
     others = [_facts(other) for other in range(len(_records())) if other != place]
-    told = None
+    told: str | None = None
     if card["name"] != record.name:
         told = (
             "name is the network's, not the record's: record.name tells recipe, seed and device too."
