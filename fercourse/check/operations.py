@@ -253,7 +253,7 @@ def _compared(student: nn.Module, model: nn.Module, x: Tensor) -> str | None:
     if not disguised:
         for name in wanted:
             if not there[name]:
-                return f"There is no {told[name].removeprefix('a ')} in its forward."
+                return f"There is no {told[name].removeprefix('an ').removeprefix('a ')} in its forward."
         for name in wanted:
             if there[name] != wanted[name]:
                 return f"It uses {told[name]} {times(there[name])}; expected {times(wanted[name])}."
