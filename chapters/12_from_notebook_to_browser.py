@@ -1110,7 +1110,7 @@ def model_card(record):
         "schools, in health, in policing. It knows nothing of feelings.",
         "limits": "Web photographs of 48 x 48 pixels, uncertain labels; "
         f"{min(recall, key=recall.get)} is found least often.",
-        "contact": "https://github.com/fercourse/fercourse/issues",
+        "contact": "the.one.who.answers@example.org",
         "licence": "Code MIT; the rights in the photographs are unclear.",
     }
     # end
