@@ -67,13 +67,8 @@ from pathlib import Path
 
 import matplotlib.pyplot as plt
 import numpy as np
-import optuna
 import pandas as pd
 import torch
-from skimage.feature import hog, local_binary_pattern
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
-from sklearn.svm import LinearSVC
 from torch import nn
 from torch.nn import functional as F
 
@@ -88,14 +83,22 @@ from fercourse.data.synthetic import (
 from fercourse.layers import ConvNormAct, SpatialAttention
 from fercourse.papers import CITED
 from fercourse.records import read_record, results_folder
+
+plots.use_style()
+
+# %%
+import optuna
+from skimage.feature import hog, local_binary_pattern
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from sklearn.svm import LinearSVC
+
 from fercourse.regularise import (
     Ema,
     distillation_loss,
     mixup,
     squared_hinge_loss,
 )
-
-plots.use_style()
 
 # %% [markdown]
 # ## Four numbers
@@ -309,7 +312,7 @@ def hog_rows(images):
 face = draw_faces(emotion_units("happy"))[0]
 patterns = local_binary_pattern(face, 8, 1)
 _, stars = hog(face, visualize=True, **CELLS)
-scaled = [255 * one / one.max() for one in (face, patterns, stars)]
+scaled = [255.0 * one / one.max() for one in (face, patterns, stars)]
 plots.faces(
     np.array(scaled).astype(np.uint8),
     titles=["drawn", "LBP", "HOG"],
@@ -414,15 +417,6 @@ print(f"{100 * (hinged - plain).mean():+.1f} points on average")
 
 
 # %%
-def satisfied(network):
-    """The share of training images that are beyond every margin."""
-    with torch.no_grad():
-        z = network(train_x)
-    signs = 2 * F.one_hot(train_y, 7) - 1
-    return (signs * z >= 1).all(1).float().mean().item()
-
-
-# %%
 assert -0.09 < (hinged - plain).mean() < 0.03
 print("No advantage here; rather a few points less.")
 
@@ -431,6 +425,16 @@ print("No advantage here; rather a few points less.")
 # and epochs of our bench were chosen with cross-entropy, and nobody has chosen them for the other loss. A loss that is exchanged
 # while everything else is kept is compared on the home ground of the old one. What can be seen is what the loss was made for, the
 # margins:
+
+
+# %%
+def satisfied(network):
+    """The share of training images that are beyond every margin."""
+    with torch.no_grad():
+        z = network(train_x)
+    signs = 2 * F.one_hot(train_y, 7) - 1
+    return (signs * z >= 1).all(1).float().mean().item()
+
 
 # %%
 beyond = {
@@ -472,7 +476,7 @@ print(f"{100 * (gated - plain).mean():+.1f} points on average")
 assert abs((gated - plain).mean()) < 0.06
 print("Within what seeds do. No claim.")
 
-# %% tags=["nbval-ignore-output"] mystnb={"image": {"alt": "Mean gates of the first stage, one 6 x 6 map a seed, bright where the gate is open. The four maps have the outline of a head in common and differ in how the middle of the face and the corners are weighed."}}
+# %% tags=["nbval-ignore-output"] mystnb={"image": {"alt": "Mean gates of the first stage, one 6 x 6 map a seed, bright where the gate is open. The upper edge is darker than the lower one in all four; where a map is brightest differs from seed to seed."}}
 maps = []
 for network in trained["spatial gate"]:
     with torch.no_grad():
@@ -490,7 +494,8 @@ assert 0 < alike.min() < 0.95
 print("Each seed weighs places; their maps agree in part.")
 
 # %% [markdown]
-# A map like this is often shown as proof that a network "looks at the mouth". Four seeds, about equally good, have four maps.
+# With these drawings the gates seem to help by two points and more; with other drawings and seeds it was less than one. Four seeds do
+# not settle it. And the maps? A map like this is often shown as proof that a network "looks at the mouth". Four seeds, about equally good, have four maps.
 # Chapter 10 asks how such pictures can be tested.
 #
 # **What 70.02% rests on:** the paper's own test split of the official file, one number, without a spread. Its control, the same
@@ -778,6 +783,12 @@ for name, loss in {"smoothing": smoothed, "mixup": mixed}.items():
 
 
 # %%
+gaps = [(scores(name) - plain).mean() for name in ("smoothing", "mixup")]
+assert max(map(abs, gaps)) < 0.06
+print("accuracy: within what seeds do")
+
+
+# %%
 def confidence(name):
     sure = [probs_of(m, test_x).amax(1).mean() for m in trained[name]]
     return float(np.mean(sure))
@@ -785,8 +796,7 @@ def confidence(name):
 
 for name in ("smoothing", "mixup"):
     assert confidence(name) < confidence("cross-entropy")
-    assert abs((scores(name) - plain).mean()) < 0.06
-    print(f"{name}: less confident; accuracy within what seeds do")
+    print(f"{name}: less confident")
 
 # %% [markdown]
 # What changes for certain is confidence. Whether less confidence is *better* depends on whether there was too much of it; chapter 10
@@ -944,7 +954,7 @@ print("It answers more like the teacher; in accuracy, no claim.")
 #
 # Here are the ideas that were trained on the bench, each seed as a dot. Move the choice below to see one beside the plain network.
 
-# %% tags=["nbval-ignore-output"] mystnb={"image": {"alt": "Accuracy on test of six ways of training, four dots each, one a seed, and a bar at the mean: cross-entropy, SVM loss, spatial gate, both levels, smoothing, mixup. All bars lie within a few points of one another, and the dots of all six overlap."}}
+# %% tags=["nbval-ignore-output"] mystnb={"image": {"alt": "Accuracy on test of six ways of training, four dots each, one a seed, and a bar at the mean: cross-entropy, SVM loss, spatial gate, both levels, smoothing, mixup. The bars lie within about five points of one another, and the dots of most rows overlap."}}
 plots.seeds(
     {name: scores(name) for name in trained}, label="accuracy on test, %"
 )

@@ -85,11 +85,26 @@ def _lbp(image: Any, kind: str = "right") -> Any:
         "mean": lambda one: one >= np.mean([*around, centre], axis=0),
         "mean of eight": lambda one: one >= np.mean(around, axis=0),
         "whole mean": lambda one: one >= wide.mean(),
+        "fixed": lambda one: one >= 128,
+        "positive": lambda one: one > 0,
     }
     bits = [compare.get(kind, lambda one: one >= centre)(one).astype(int) for one in around]
     codes = np.array(sum(w * b for w, b in zip(weights, bits, strict=True)))
     if kind == "brightness":
         codes = np.array(sum(w * one for w, one in zip(weights, around, strict=True)))
+    if kind == "last seven":
+        codes = np.array(sum(2**i * b for i, b in enumerate(bits[1:])))
+    if kind == "nine":
+        every = [wide[r : r + height, c : c + width] >= centre for r in range(3) for c in range(3)]
+        codes = np.array(sum(2**i * b for i, b in enumerate(every)))
+    if kind.startswith("shifted"):
+        shifted = _lbp(image, "wrap")[:height, :width]
+        return shifted if kind == "shifted" else np.roll(shifted, (-1, -1), (0, 1))
+    if kind.startswith("skimage"):
+        from skimage.feature import local_binary_pattern
+
+        theirs = local_binary_pattern(pixels, 8, 1)
+        return theirs if kind == "skimage whole" else theirs[1:-1, 1:-1]
     if kind == "seven bits":
         codes -= 128 * bits[7]
     if kind == "without the first":
@@ -115,6 +130,9 @@ def _lbp(image: Any, kind: str = "right") -> Any:
         "transposed": lambda: codes.T,
         "histogram": lambda: np.bincount(codes.ravel(), minlength=256),
         "last bit": lambda: 128 * bits[7],
+        "or": lambda: np.bitwise_or.reduce([bit * b for bit, b in enumerate(bits)]),
+        "scaled": lambda: codes / 255,
+        "scaled by 256": lambda: codes / 256,
         "highest bit": lambda: np.max([w * b for w, b in zip(weights, bits, strict=True)], axis=0),
         "last comparison": lambda: bits[7],
         "first row": lambda: codes[0],
@@ -158,6 +176,20 @@ _LBP_MISTAKES = {
     "seven bits": "The eighth neighbour, left, is missing: does the loop stop before it?",
     "without the first": "The first neighbour, upper left, is missing.",
     "last bit": "Only the last neighbour is left: add the bits up, codes += ..., and do not replace them.",
+    "or": "The bits' numbers, 0 to 7, are put together; the weight of bit b is 2 ** b.",
+    "scaled": "The codes are divided by 255; integers from 0 to 255 are asked for.",
+    "scaled by 256": "The codes are divided by 256; integers from 0 to 255 are asked for.",
+    "fixed": "The neighbours are compared with a fixed grey; compare them with the pixel in the middle.",
+    "positive": "The neighbours are compared with 0; compare them with the pixel in the middle.",
+    "last seven": "The first neighbour, upper left, is left out, and all others have half their weight.",
+    "nine": "The pixel itself is among the nine that are compared; only its eight neighbours are, clockwise.",
+    "shifted": "The pixel in the middle is one row up and one column to the left of where it belongs: the first with eight neighbours is "
+    "image[1, 1]. (A negative index reads from the other end.)",
+    "shifted twice": "The pixel in the middle is one row up and one column to the left of where it belongs: the first with eight neighbours is "
+    "image[1, 1]. (A negative index reads from the other end.)",
+    "skimage": "That is scikit-image's order: it begins at the right, goes counter-clockwise and interpolates the corners. Compare the eight neighbours "
+    "themselves.",
+    "skimage whole": "That is scikit-image's code, with another order, interpolated corners, and a border.",
     "highest bit": "Only the last neighbour that is bright enough counts: add the bits up, codes += ..., and do not replace them.",
     "last comparison": "Only the last comparison is left: add the bits up with their weights.",
     "square": "It works on square images only: a part of a wide image stays zero. Height and width are two numbers.",
@@ -182,6 +214,41 @@ _LBP_MISTAKES = {
 }  # fmt: skip
 
 
+def _explain_lbp(seen: dict[str, Any], expected: dict[str, Any], arguments: tuple[Any, ...]) -> str | None:
+    """Say what can be told without knowing the mistake: kind, shape, and which bits are set."""
+    found, right = as_array(seen[RESULT]), np.asarray(expected[RESULT])
+    if found is None or found.dtype.kind != "f":
+        return None if found is None else "The codes are text; they are integers from 0 to 255."
+    image = arguments[0]
+    if any(_does_lbp(found, image, kind) for kind in _LBP_MISTAKES):
+        return None
+    if found.shape == image.shape:
+        return "There is a code for every pixel, the border too; only pixels with eight neighbours have one: (H - 2, W - 2)."
+    if found.shape != right.shape or not np.array_equal(found, found.round()) or found.min() < 0:
+        return None
+
+    def ones(codes: np.ndarray) -> np.ndarray:
+        return np.array([f"{int(code):b}".count("1") for code in codes.ravel()])
+
+    if np.array_equal(ones(found), ones(right)):
+        return "As many bits are set as should be, but they have other weights: upper left 1, above 2, upper right 4, and so on, clockwise."
+    if np.array_equal(ones(found), 8 - ones(right)):
+        return "Those bits are set that should not be: is the comparison the other way round?"
+    if found.max() > 255:
+        return "A code goes beyond 255 = 1 + 2 + 4 + ... + 128: eight neighbours, each counted once, the first one 1."
+    return (
+        "Other bits are set than should be: look at what is compared. Each of the eight neighbours is compared with the pixel in the middle of "
+        "them, image[row, column], and counts where it is at least as bright."
+    )
+
+
+def _does_lbp(found: np.ndarray, image: np.ndarray, kind: str) -> bool:
+    try:
+        return differs(found, _lbp(image, kind)) is None
+    except Exception:  # a mistake need not work on every input
+        return False
+
+
 def _judge_lbp_codes(answer: Any) -> str:
     draw = np.random.default_rng(11)
     ties = (30 * draw.integers(0, 4, (6, 6))).astype(np.uint8)
@@ -203,6 +270,7 @@ def _judge_lbp_codes(answer: Any) -> str:
                 of(flat, words="a 4 x 5 image of one grey"),
             ],
             mistakes=_mistakes(_lbp, _LBP_MISTAKES),
+            explain=_explain_lbp,
         )
 
     _causes(
@@ -381,6 +449,136 @@ _HINGE_MISTAKES = {
 }  # fmt: skip
 
 
+Parts = Mapping[str, tuple[Any, str]]
+
+
+def _two_faults(tables: Sequence[Parts], value: Callable[..., Any], found: float) -> str | None:
+    """Return what one or two parts, taken wrongly, give the value that was found; in each table the first is right."""
+    singles = [(place, name) for place, table in enumerate(tables) for name in list(table)[1:]]
+    pairs = [
+        (one, other) for i, one in enumerate(singles) for other in singles[i + 1 :] if one[0] != other[0]
+    ]
+    for faults in [*((one,) for one in singles), *pairs]:
+        chosen = [next(iter(table)) for table in tables]
+        for place, name in faults:
+            chosen[place] = name
+        try:
+            given = float(value(*(table[name][0] for table, name in zip(tables, chosen, strict=True))))
+        except Exception:  # not every two go together
+            continue
+        if np.isclose(given, found, rtol=3e-6, atol=1e-9):
+            return "\n".join(tables[place][name][1] for place, name in faults)
+    return None
+
+
+_HINGE_Z: Parts = {
+    "": (lambda z: z, ""),
+    "softmax": (lambda z: z.softmax(1), "There is a softmax before the margin: the logits themselves are held to it."),
+    "log": (lambda z: z.log_softmax(1), "There is a log-softmax before the margin: the logits themselves are held to it."),
+    "sigmoid": (torch.sigmoid, "There is a sigmoid before the margin: the logits themselves are held to it."),
+    "tanh": (torch.tanh, "There is a tanh before the margin: the logits themselves are held to it."),
+    "unit": (lambda z: z / z.norm(dim=1, keepdim=True), "The logits are scaled to length 1 first; they are held to the margin as they are."),
+    "centred": (lambda z: z - z.mean(1, keepdim=True), "The mean of the logits is taken off first; they are held to the margin as they are."),
+    "below max": (lambda z: z - z.amax(1, keepdim=True), "The greatest logit is taken off first; they are held to the margin as they are."),
+}  # fmt: skip
+_HINGE_SIGNS: Parts = {
+    "": (lambda z, y: 2 * F.one_hot(y, z.shape[1]) - 1, ""),
+    "flipped": (lambda z, y: 1 - 2 * F.one_hot(y, z.shape[1]), "The signs are the other way round: +1 for the label's class, -1 for the others."),
+    "zeros": (lambda z, y: F.one_hot(y, z.shape[1]), "The other classes have sign 0 here; theirs is -1: 2 * one_hot - 1."),
+    "ones": (lambda z, _: torch.ones_like(z), "All classes have the sign +1; the others than the label's have -1."),
+    "minus": (lambda z, _: -torch.ones_like(z), "All classes have the sign -1; the label's has +1: is it never set?"),
+    "columns": (
+        lambda z, y: (2 * F.one_hot(y, z.shape[1]).amax(0, keepdim=True) - 1).expand_as(z),
+        "A class has the sign +1 for *every* image as soon as one image has it as label: signs[:, labels] sets whole columns; "
+        "signs[torch.arange(B), labels] sets one an image.",
+    ),
+    "answers": (lambda z, _: 2 * F.one_hot(z.argmax(1), z.shape[1]) - 1, "The signs are made from the greatest logit; they come from the labels."),
+    "numbers": (lambda z, y: (2 * y[:, None] - 1).expand_as(z), "The labels, as numbers, are taken for signs: each class has a sign of its own, +1 or -1."),
+}  # fmt: skip
+_HINGE_GAP: Parts = {
+    "": (lambda s, z: 1 - s * z, ""),
+    "plus": (lambda s, z: 1 + s * z, "It is 1 *minus* sign times logit."),
+    "other side": (lambda s, z: s * z - 1, "What is missing is 1 - sign * logit, not sign * logit - 1."),
+    "less": (lambda s, z: s - z, "The logit is taken from the sign, sign - logit; multiply by the sign: 1 - sign * logit."),
+    "both": (lambda s, z: 1 - s - z, "The sign is subtracted; multiply by it: 1 - sign * logit."),
+    "none": (lambda s, z: -s * z, "The margin is missing: 1 - sign * logit."),
+    "abs": (lambda s, z: 1 - (s * z).abs(), "The amount of the logit is taken, so that the wrong side is as good as the right one."),
+    "squared": (lambda s, z: 1 - (s * z) ** 2, "The logit is squared; square what is missing."),
+    "two": (lambda s, z: 2 - s * z, "The margin is 2; it is 1."),
+    "half": (lambda s, z: 0.5 - s * z, "The margin is 0.5; it is 1."),
+}  # fmt: skip
+_HINGE_CUT: Parts = {
+    "": (lambda gap: gap.clamp(min=0), ""),
+    "none": (lambda gap: gap, "Beyond the margin nothing is missing: clamp at 0, before the square."),
+    "max": (lambda gap: gap.clamp(max=0), "The clamp keeps the wrong side: clamp(min=0)."),
+    "one": (lambda gap: gap.clamp(0, 1), "What is missing is cut off at 1; it has no upper limit."),
+    "min one": (lambda gap: gap.clamp(min=1), "The clamp is at 1; it is at 0."),
+    "abs": (lambda gap: gap.abs(), "The distance to the margin counts from either side; beyond it nothing is missing: clamp at 0."),
+    "soft": (F.softplus, "softplus is a smooth hinge, and never exactly 0; clamp at 0."),
+    "leaky": (F.leaky_relu, "A leaky ReLU lets negative values through; clamp at 0."),
+    "steps": (lambda gap: (gap > 0).float(), "Whether something is missing is counted; how much, squared, is asked for."),
+}  # fmt: skip
+_HINGE_POWER: Parts = {
+    "": (torch.square, ""),
+    "plain": (lambda h: h, "The square is missing: what is missing to the margin counts squared."),
+    "cubed": (lambda h: h**3, "It is the third power; square it."),
+    "double": (lambda h: 2 * h, "It is doubled, not squared: ** 2."),
+    "half": (lambda h: h**2 / 2, "It is halved; no factor is asked for."),
+    "root": (torch.sqrt, "A root is taken; square it."),
+}
+_HINGE_SUM: Parts = {
+    "": (lambda q, _: q.sum(1).mean(), ""),
+    "mean": (lambda q, _: q.mean(), "It is divided by the number of classes as well: sum over the classes, then take the mean over the images."),
+    "sum": (lambda q, _: q.sum(), "It is the sum over the images; take their mean."),
+    "per class": (lambda q, _: q.sum(0).mean(), "It is divided by the number of classes in place of images: sum over dim=1, then the mean over the images."),
+    "greatest image": (lambda q, _: q.sum(1).max(), "The image with the greatest loss alone counts; take the mean over all."),
+    "median": (lambda q, _: q.sum(1).median(), "The median over the images is taken; take the mean."),
+    "least": (lambda q, _: q.sum(1).min(), "The image with the least loss alone counts; take the mean over all."),
+    "first": (lambda q, _: q[0].sum(), "That is the first image alone: take the mean over all."),
+    "last": (lambda q, _: q[-1].sum(), "That is the last image alone: add the images up, and divide by how many there are."),
+    "greatest": (lambda q, _: q.amax(1).mean(), "Only the worst class of each image counts; add up all classes."),
+    "signed": (lambda q, s: (q * s).sum(1).mean(), "What is missing is multiplied by the sign once more: all of it is added up."),
+    "own": (lambda q, s: q[s > 0].sum() / len(q), "Only the label's own class counts here; the others, which should be below -1, count too."),
+    "others": (lambda q, s: q[s < 0].sum() / len(q), "Only the other classes count here; the label's own, which should be above 1, counts too."),
+    "rest": (lambda q, _: q.sum() / (q > 0).sum(), "It is the mean over what is above 0; sum over the classes, then take the mean over the images."),
+    "fewer": (lambda q, _: q.sum() / (len(q) * (q.shape[1] - 1)), "It is divided by the other classes as well; sum over the classes, mean over the images."),
+    "negative": (lambda q, _: -q.sum(1).mean(), "The sign is the other way round: a loss grows with what is missing."),
+    "root": (lambda q, _: q.sum(1).sqrt().mean(), "A root is taken; the squares themselves are added up."),
+    "log": (lambda q, _: q.sum(1).log().mean(), "A logarithm is taken; none is asked for."),
+}  # fmt: skip
+
+
+def _explain_hinge(seen: dict[str, Any], expected: dict[str, Any], arguments: tuple[Any, ...]) -> str | None:
+    found = as_array(seen[RESULT])
+    if not differs(seen[RESULT], expected[RESULT], rtol=2e-4, atol=1e-5):
+        return _explain_loss(seen, expected, arguments)
+    if found is None or found.dtype.kind != "f" or found.size != 1:
+        return None
+    logits, labels = arguments[0].detach(), arguments[1]
+
+    def value(z: Any, signs: Any, gap: Any, cut: Any, power: Any, add: Any) -> Any:
+        s, x = signs(logits, labels), z(logits)
+        return add(power(cut(gap(s, x))), s)
+
+    tables = (_HINGE_Z, _HINGE_SIGNS, _HINGE_GAP, _HINGE_CUT, _HINGE_POWER, _HINGE_SUM)
+    if told := _two_faults(tables, value, found.item()):
+        return told
+    one_hot = F.one_hot(labels, logits.shape[1]).float()
+    others = {
+        "hinge_embedding_loss": F.hinge_embedding_loss(logits, 2 * one_hot - 1),
+        "soft_margin_loss": F.soft_margin_loss(logits, 2 * one_hot - 1),
+        "binary_cross_entropy_with_logits": F.binary_cross_entropy_with_logits(logits, one_hot),
+        "mse_loss": F.mse_loss(logits, one_hot),
+    }
+    for name, other in others.items():
+        if np.isclose(other.item(), found.item(), rtol=1e-5):
+            return f"That is PyTorch's {name}, another loss: write clamp(1 - sign * logit), squared."
+    right = float(expected[RESULT])
+    if right < found.item() < 1.2 * right:
+        return "Is something added to the loss (a penalty on logits or weights)? Only what is missing to the margins counts."
+    return None
+
+
 def _judge_squared_hinge(answer: Any) -> str:
     def case(images: int, classes: int, seed: int, labels: list[int], words: str) -> Case:
         def make() -> tuple[Any, ...]:
@@ -403,7 +601,7 @@ def _judge_squared_hinge(answer: Any) -> str:
                 case(4, 9, 5, [8, 0, 7, 4], ", nine classes"),
             ],
             mistakes=_mistakes(_hinge, _HINGE_MISTAKES),
-            explain=_explain_loss,
+            explain=_explain_hinge,
         )
 
     _causes(
@@ -414,6 +612,7 @@ def _judge_squared_hinge(answer: Any) -> str:
             r"must match the size|broadcast|out of bounds|smaller than num_classes|out of range": "The number of classes is that of the logits, "
             "logits.shape[1]: F.one_hot(labels) alone makes as many columns as the greatest label needs, and a 7 that is typed in fits 7 "
             "classes only.",
+            r"inconsistent target size": "multilabel_margin_loss is another loss: compare each logit with its own margin.",
             r"one_hot.*(Long|int64|index)|only applicable to index tensor": "F.one_hot takes the labels, whole numbers: are the arguments "
             "exchanged?",
         },
@@ -600,6 +799,11 @@ def _judge_spatial_gate(answer: Any) -> str:
     _causes(
         judge,
         {
+            r"zero-dimensional": "The mean and the greatest value of everything are taken; take them over the channels, dim=1, with keepdim=True.",
+            r"size: \[6, 2, 1, 6, 6\]": "torch.stack makes a new axis: either torch.cat with keepdim=True, or torch.stack without it.",
+            r"to have 2 channels, but got 10": "Both summaries still have all channels: pooling layers summarise places; take mean and greatest value over "
+            "the channels, dim=1.",
+            r"non-singleton dimension 1\b": "The convolution has several output channels; one gate a place is asked for, nn.Conv2d(2, 1, ...).",
             r"torch.return_types|got tuple|'max' object|must be Tensor, not max": "x.max(dim=1) returns values *and* places: take .values, or "
             "x.amax(dim=1).",
             r"expected input.* to have 2 channels, but got 5 channels": "The convolution gets the feature map itself; it should get the mean "
@@ -641,6 +845,8 @@ def _mix(
 ) -> Any:
     """The right step, and with other options the wrong ones."""
     rest = 1 - share
+    if image == "greater share":
+        share, rest = max(share, rest), min(share, rest)
     if image == "drawn both":
         partner = torch.randperm(len(images))
     if step != "mode":
@@ -705,6 +911,8 @@ def _mix(
             "summed": lambda: len(images) * (share * own + rest * other),
             "smoothed": lambda: share * F.cross_entropy(logits, labels, label_smoothing=0.1) + rest * F.cross_entropy(logits, theirs, label_smoothing=0.1),
             "best of": lambda: torch.minimum(own, other),
+            "nll": lambda: share * F.nll_loss(logits, labels) + rest * F.nll_loss(logits, theirs),
+            "shuffled": lambda: share * own + rest * F.cross_entropy(logits[partner], labels),
         }  # fmt: skip
         value = losses.get(loss, lambda: share * own + rest * other)()
     if step == "clear between":
@@ -741,6 +949,7 @@ _MIX_IMAGES = {
     "flipped": "Each image is mixed with the one from the other end of the batch; its partner is images[partner].",
     "rolled": "Each image is mixed with its neighbour in the batch; its partner is images[partner].",
     "drawn": "The partners are drawn anew; they are given: images[partner].",
+    "greater share": "The greater of share and 1 - share is given to the image itself; `share` is, even below one half.",
     "drawn both": "The partners are drawn anew; they are given: images[partner] and labels[partner].",
     "inverse": "The partners are those that *have* the image as partner (an inverse permutation); index with `partner` itself.",
     "minus": "The partners' images are subtracted; add them.",
@@ -766,6 +975,8 @@ _MIX_LOSSES = {
     "bce": "That is a binary cross-entropy, class by class; the mean of two cross-entropies is asked for.",
     "summed": "The loss is added up over the images; take its mean.",
     "smoothed": "There is label smoothing in the loss; none is asked for.",
+    "nll": "nll_loss takes log-probabilities; cross_entropy takes the logits.",
+    "shuffled": "The logits are put in the partners' order, and not the labels: cross_entropy(logits, labels[partner]).",
     "best of": "The smaller of the two losses is taken; average them with share and 1 - share.",
     "two batches": "The model is called on the images and on their partners, and nothing is mixed but losses: call it once, on the mixed images.",
     "two calls": "The model is called twice on the mixed images, and batch norm counts them twice: call it once, and use its logits twice.",
@@ -826,7 +1037,9 @@ def _mix_case(seed: int, batch: int, share: float) -> Case:
             "the images that were passed in": images,
             "the labels that were passed in": labels,
             "the partners that were passed in": partner,
-            "the running mean of batch norm": model.get_buffer("1.running_mean").clone(),
+            "the statistics of batch norm": torch.cat(
+                [model.get_buffer("1.running_mean"), model.get_buffer("1.running_var")]
+            ),
             "the weights after the step": torch.cat([p.detach().flatten() for p in model.parameters()]),
             RESULT: result,
         }
@@ -848,10 +1061,7 @@ def _explain_mix(seen: dict[str, Any], expected: dict[str, Any], _: tuple[Any, .
         if differs(seen[f"the {name} that were passed in"], expected[f"the {name} that were passed in"]):
             return f"The {name} that were passed in are changed: make a new tensor."
     if differs(
-        seen["the running mean of batch norm"],
-        expected["the running mean of batch norm"],
-        rtol=1e-3,
-        atol=1e-5,
+        seen["the statistics of batch norm"], expected["the statistics of batch norm"], rtol=1e-3, atol=1e-5
     ):
         return "The model gets other images than share * images + (1 - share) * images[partner]."
     if differs(
@@ -873,6 +1083,11 @@ def _explain_mix(seen: dict[str, Any], expected: dict[str, Any], _: tuple[Any, .
             return _MIX_STEPS["clear between"]
         if not any(place < done.index("backward") for place in places):
             return _MIX_STEPS["no clear"]
+        if not differs(seen[RESULT], expected[RESULT], rtol=3e-4, atol=3e-6):
+            return (
+                "The loss that is returned is right, but the weights move otherwise: is backward called on another loss, or are the gradients changed "
+                "(clipping, scaling) or used by another optimiser?"
+            )
         return "The images are mixed rightly and the calls are in order, but the loss is another than share * cross_entropy(logits, labels) + (1 - share) * cross_entropy(logits, labels[partner])."
     return None
 
@@ -895,13 +1110,26 @@ def _judge_mixup_step(answer: Any) -> str:
         Mistake(partial(_mix, image=image, loss=loss), f"{_MIX_IMAGES[image]} (And the loss: {_MIX_LOSSES[loss]})")
         for image, loss in (("plain", "own"), ("half", "half"), ("drawn", "own"), ("flipped", "flipped labels"), ("partner alone", "partner"), ("into", "own"), ("half", "own"), ("rolled", "rolled labels"), ("inverse", "inverse labels"), ("swapped", "own"))
     ]  # fmt: skip
-    judge_function(
-        answer,
-        "mixup_step",
-        reference=_mix,
-        cases=[_mix_case(1, 8, 0.75), _mix_case(2, 5, 0.3), _mix_case(3, 6, 1.0)],
-        mistakes=mistakes,
-        explain=_explain_mix,
+
+    def judge() -> None:
+        judge_function(
+            answer,
+            "mixup_step",
+            reference=_mix,
+            cases=[_mix_case(1, 8, 0.75), _mix_case(2, 5, 0.3), _mix_case(3, 6, 1.0)],
+            mistakes=mistakes,
+            explain=_explain_mix,
+        )
+
+    _causes(
+        judge,
+        {
+            r"target dtype to be Long|expected scalar type|not implemented for 'Float'": "The labels are averaged as numbers: class 2 and class 6 do not make class 4. "
+            "Average the two losses, or make one-hot targets.",
+            r"Target \d+ is out of bounds": "`partner` holds places in the batch and no labels: labels[partner].",
+            r"does not require grad": "The model is called under torch.no_grad(), or its output is detached, and nothing can be trained.",
+            r"a second time|already been freed": "backward is called twice on the same graph: add the losses up first, and call it once.",
+        },
     )
     return "Targets between two classes, and images between two faces: nobody has ever seen them, and they help to train."
 
@@ -1022,7 +1250,7 @@ _EMA_MISTAKES = {
     "both": "The model gets the average's weights as well: it must go on training from its own.",
     "copied": "The average is a copy of the model: its own past is missing, decay * average.",
     "copied, no buffers": "The average is a copy of the model's parameters: its own past is missing, and so are the buffers.",
-    "nothing": "Nothing changes. In `for p in ...: p = ...` the name p gets a new tensor, and the network keeps the old one: change it in place (mul_, "
+    "nothing": "The average: nothing changes in it (is a copy of it changed, copy.deepcopy or clone()?). In `for p in ...: p = ...` the name p gets a new tensor, and the network keeps the old one: change it in place (mul_, "
     "add_, lerp_, copy_). state_dict() of a network that is changed must be loaded back, too.",
     "weights stay": "The parameters do not change, only the buffers do. In `for p in ...: p = ...` the name p gets a new tensor, and the network keeps "
     "the old one: change it in place (mul_, add_, lerp_, copy_).",
@@ -1139,6 +1367,9 @@ def _judge_ema_update(answer: Any) -> str:
             "parameters alone.",
             r"no attribute 'running_(mean|var)'|'num_batches_tracked'": "Not every layer has running statistics: go through buffers(), which lists those "
             "there are.",
+            r"can't contain": "A name such as 'conv.weight' is a path and no attribute: change the parameter in place, parameter.mul_(...), or copy_.",
+            r"not NoneType": "Gradients are no part of the average: take the parameters themselves.",
+            r"object is not iterable": "A network is no list: go through average.parameters() and model.parameters().",
             r"not subscriptable|indices must be|has no attribute 'items'": "parameters() and buffers() give values one after another, without names: "
             "zip(average.parameters(), model.parameters()), or named_parameters().",
             r"unsupported operand type": "A network cannot be added to a network: go through their parameters.",
@@ -1300,6 +1531,97 @@ _DISTIL_MISTAKES = {
 }  # fmt: skip
 
 
+_AT: Parts = {
+    "": (lambda z, t: z / t, ""),
+    "one": (lambda z, _: z, "{} logits are not divided by the temperature before the softmax."),
+    "times": (lambda z, t: z * t, "{} logits are multiplied by the temperature; divide by it."),
+    "square": (lambda z, t: z / t**2, "{} logits are divided by the square of the temperature; divide by the temperature itself."),
+}  # fmt: skip
+_DIVERGENCES: Parts = {
+    "reversed": (lambda p, q: (q * (q / p).log()).sum(1).mean(), "The divergence is the wrong way round: KL(p || q) weighs by the teacher's p."),
+    "reversed mean": (lambda p, q: (q * (q / p).log()).mean(), "The divergence is the wrong way round, and divided by the classes."),
+    "mean": (lambda p, q: (p * (p / q).log()).mean(), "The divergence is divided by the number of classes as well: sum over the classes, reduction='batchmean'."),
+    "sum": (lambda p, q: (p * (p / q).log()).sum(), "The divergence is added up over the images: take their mean, reduction='batchmean'."),
+    "classes": (lambda p, q: (p * (p / q).log()).sum(0).mean(), "The divergence is divided by the number of classes in place of images: sum over dim=1."),
+    "entropy": (lambda p, q: -(p * q.log()).sum(1).mean(), "That is the cross-entropy of p and q, larger than KL(p || q) by the entropy of p; its gradient is the same."),
+    "entropy mean": (lambda p, q: -(p * q.log()).mean(), "That is the cross-entropy of p and q, divided by the classes; KL(p || q) is asked for."),
+    "no log p": (lambda p, q: (p * (p - q.log())).sum(1).mean(), "The logarithm of p is missing: p * (log p - log q)."),
+    "no logs": (lambda p, q: (p * (p - q)).sum(1).mean(), "The logarithms are missing: p * (log p - log q)."),
+    "kl of q": (lambda p, q: (p * (p.log() - q)).sum(1).mean(), "The logarithm of the student's q is missing: F.kl_div takes log_softmax first."),
+    "kl of q mean": (lambda p, q: (p * (p.log() - q)).mean(), "The logarithm of the student's q is missing, and the sum over the classes."),
+    "sign": (lambda p, q: (p * (q / p).log()).sum(1).mean(), "The sign of the divergence is the other way round: log p - log q."),
+    "log2": (lambda p, q: (p * (p / q).log2()).sum(1).mean(), "The logarithm is to the base 2; the natural one is asked for."),
+    "kl log2": (lambda p, q: (p * (p.log() - q.log2())).sum(1).mean(), "One logarithm is to the base 2; both are natural ones."),
+    "log10": (lambda p, q: (p * (p / q).log10()).sum(1).mean(), "The logarithm is to the base 10; the natural one is asked for."),
+    "squared": (lambda p, q: (p - q).square().mean(), "That is the squared error of the probabilities; KL(p || q) is asked for."),
+    "squared sum": (lambda p, q: (p - q).square().sum(1).mean(), "That is the squared error of the probabilities; KL(p || q) is asked for."),
+    "squared logs": (lambda p, q: (p.log() - q.log()).square().mean(), "That is the squared error of log-probabilities; KL(p || q) is asked for."),
+    "answers": (lambda p, q: -q.log().gather(1, p.argmax(1, keepdim=True)).mean(), "The student is taught the teacher's answers, one class each; the probabilities are what it should learn."),
+    "first": (lambda p, q: (p * (p / q).log())[0].sum(), "Only the first image's divergence counts; take the mean over all."),
+    "symmetric": (lambda p, q: ((p - q) * (p / q).log()).sum(1).mean() / 2, "That is the mean of both divergences; KL(p || q) alone is asked for."),
+    "both": (lambda p, q: ((p - q) * (p / q).log()).sum(1).mean(), "Both divergences are added up; KL(p || q) alone is asked for."),
+    "twice": (lambda p, q: (p * (p / q.softmax(1)).log()).sum(1).mean(), "The student's probabilities go through softmax twice."),
+}  # fmt: skip
+
+
+def _of_probs(function: Callable[[Tensor, Tensor], Tensor]) -> Callable[[Tensor, Tensor], Tensor]:
+    return lambda p, q: function(p.softmax(1), q.softmax(1))
+
+
+_SOFT: Parts = {
+    "": (_of_probs(lambda p, q: (p * (p / q).log()).sum(1).mean()), ""),
+    **{name: (_of_probs(function), words) for name, (function, words) in _DIVERGENCES.items()},
+    "sigmoid": (lambda p, q: F.kl_div(q.sigmoid().log(), p.sigmoid(), reduction="batchmean"), "There are sigmoids where softmax over the classes belongs."),
+    "images": (lambda p, q: F.kl_div(q.log_softmax(0), p.softmax(0), reduction="batchmean"), "The softmax runs over the images (dim=0); the classes of one image add up to 1, dim=1."),
+    "logits": (lambda p, q: (p - q).square().mean(), "That is the squared error of the logits; KL(p || q) is asked for."),
+    "raw": (lambda p, q: F.kl_div(q, p.softmax(1), reduction="batchmean"), "F.kl_div gets the student's logits as they are: log_softmax is missing."),
+}  # fmt: skip
+_FACTOR: Parts = {
+    "": (lambda t: t**2, ""),
+    "none": (lambda _: 1.0, "The factor temperature ** 2 is missing from the soft part."),
+    "once": (lambda t: t, "The factor is temperature ** 2, not temperature."),
+    "cube": (lambda t: t**3, "The factor is temperature ** 2, not its third power."),
+    "fourth": (lambda t: t**4, "The factor temperature ** 2 stands there twice."),
+    "double": (lambda t: 2 * t, "The factor is 2 * temperature; it is temperature ** 2."),
+    "over": (lambda t: 1 / t, "The soft part is divided by the temperature: multiply by its square."),
+    "over square": (lambda t: 1 / t**2, "The soft part is divided by temperature ** 2: multiply."),
+    "root": (lambda t: t**0.5, "The factor is the root of the temperature; it is temperature ** 2."),
+    "typed 4": (lambda _: 4.0, "A temperature is typed into the factor: take it from the argument."),
+    "typed 9": (lambda _: 9.0, "A temperature is typed into the factor: take it from the argument."),
+    "typed 16": (lambda _: 16.0, "A temperature is typed into the factor: take it from the argument."),
+}
+_HARD: Parts = {
+    "": (lambda z, w, y, t: F.cross_entropy(z, y), ""),
+    "cool": (lambda z, w, y, t: F.cross_entropy(z / t, y), "The cross-entropy with the labels takes the logits as they are, not divided by the temperature."),
+    "nll": (lambda z, w, y, t: F.nll_loss(z, y), "nll_loss takes log-probabilities; cross_entropy takes the logits."),
+    "nll probs": (lambda z, w, y, t: F.nll_loss(z.softmax(1), y), "nll_loss takes *log*-probabilities, and here gets probabilities: cross_entropy(logits, labels)."),
+    "softmax": (lambda z, w, y, t: F.cross_entropy(z.softmax(1), y), "There is a softmax before cross_entropy, which applies its own: give it the logits."),
+    "cool softmax": (lambda z, w, y, t: F.cross_entropy((z / t).softmax(1), y), "cross_entropy gets probabilities at the temperature; give it the logits."),
+    "teacher": (lambda z, w, y, t: F.cross_entropy(w, y), "The cross-entropy is that of the teacher's logits; the student's are to learn the labels."),
+    "answers": (lambda z, w, y, t: F.cross_entropy(z, w.argmax(1)), "The labels are replaced by the teacher's answers: this part takes the labels."),
+    "sum": (lambda z, w, y, t: F.cross_entropy(z, y, reduction="sum"), "The cross-entropy is added up over the images; take the mean."),
+    "smooth": (lambda z, w, y, t: F.cross_entropy(z, y, label_smoothing=0.1), "There is label smoothing in the loss; none is asked for."),
+    "times": (lambda z, w, y, t: t**2 * F.cross_entropy(z, y), "The factor temperature ** 2 multiplies the part with the labels; it belongs to the soft one."),
+    "none": (lambda z, w, y, t: 0.0, "The part with the labels is missing."),
+}  # fmt: skip
+_MIXED: Parts = {
+    "": (lambda soft, hard, w: w * soft + (1 - w) * hard, ""),
+    "swapped": (lambda soft, hard, w: (1 - w) * soft + w * hard, "The weights are exchanged: `weight` belongs to the soft part, 1 - weight to the labels."),
+    "sum": (lambda soft, hard, w: soft + hard, "The weights are missing: weight for the soft part, 1 - weight for the labels."),
+    "hard whole": (lambda soft, hard, w: w * soft + hard, "The part with the labels counts fully; it has the weight 1 - weight."),
+    "soft whole": (lambda soft, hard, w: soft + (1 - w) * hard, "The soft part counts fully; it has the weight `weight`."),
+    "soft whole, w": (lambda soft, hard, w: soft + w * hard, "`weight` belongs to the soft part, 1 - weight to the labels."),
+    "both w": (lambda soft, hard, w: w * (soft + hard), "Both parts have the weight `weight`; the labels have 1 - weight."),
+    "half": (lambda soft, hard, w: (soft + hard) / 2, "The two parts count half and half; `weight` says how much."),
+    "minus": (lambda soft, hard, w: w * soft - (1 - w) * hard, "The part with the labels is subtracted; add it."),
+    "brackets": (lambda soft, hard, w: w * soft + 1 - w * hard, "The brackets are missing: (1 - weight) * hard."),
+    "squared": (lambda soft, hard, w: w**2 * soft + (1 - w) * hard, "The weight is squared too: brackets around (weight * temperature) ** 2 take both."),
+    "fixed 7": (lambda soft, hard, w: 0.7 * soft + 0.3 * hard, "The weights are typed in, 0.7 and 0.3: take them from the argument."),
+    "fixed 9": (lambda soft, hard, w: 0.9 * soft + 0.1 * hard, "The weights are typed in, 0.9 and 0.1: take them from the argument."),
+    "fixed 5": (lambda soft, hard, w: 0.5 * soft + 0.5 * hard, "The weights are typed in; take them from the argument."),
+}  # fmt: skip
+
+
 def _judge_distillation(answer: Any) -> str:
     def case(images: int, classes: int, seed: int, temperature: float, weight: float) -> Case:
         def make() -> tuple[Any, ...]:
@@ -1318,7 +1640,7 @@ def _judge_distillation(answer: Any) -> str:
             reference=_distil,
             cases=[
                 case(6, 7, 1, 3.0, 0.7),
-                case(3, 4, 2, 2, 0.4),
+                case(3, 4, 2, 2, 0.45),
                 case(1, 7, 3, 1.5, 0.5),
                 case(5, 2, 4, 4.0, 0.9),
             ],
@@ -1329,6 +1651,7 @@ def _judge_distillation(answer: Any) -> str:
     _causes(
         judge,
         {
+            r"unsupported operand type\(s\) for \^|\^:": "A power is written temperature ** 2; ^ is something else.",
             r"must match the size|broadcast": "Two shapes do not fit together: labels (B,) belong to cross_entropy alone, the divergence is of two (B, K).",
             r"Long|Int|not implemented for": "Whole numbers come where others are expected: cross_entropy takes logits, then labels.",
             r"not a valid value for reduction": "The reductions of F.kl_div are 'none', 'batchmean', 'sum' and 'mean'.",
@@ -1341,12 +1664,33 @@ def _judge_distillation(answer: Any) -> str:
 
 def _explain_distil(seen: dict[str, Any], expected: dict[str, Any], arguments: tuple[Any, ...]) -> str | None:
     found = as_array(seen[RESULT])
-    if found is not None and found.dtype.kind == "f" and found.size == 1 and np.isnan(found).any():
+    if not differs(seen[RESULT], expected[RESULT], rtol=2e-4, atol=1e-5):
+        return _explain_loss(seen, expected, arguments)
+    if found is None or found.dtype.kind != "f" or found.size != 1:
+        return None
+    if np.isnan(found).any():
         return (
             "The result is NaN: F.kl_div takes the student's *log*-probabilities first and the teacher's probabilities second, and a "
             "logarithm of a negative number is none."
         )
-    return _explain_loss(seen, expected, arguments)
+    logits, teacher, labels, t, w = (one.detach() if isinstance(one, Tensor) else one for one in arguments)
+
+    def value(theirs: Any, ours: Any, soft: Any, factor: Any, hard: Any, mixed: Any) -> Any:
+        divergence = soft(theirs(teacher, t), ours(logits, t))
+        return mixed(factor(t) * divergence, hard(logits, teacher, labels, t), w)
+
+    both = [
+        {key: (f, words.format(who)) for key, (f, words) in _AT.items()}
+        for who in ("The teacher's", "The student's")
+    ]
+    if told := _two_faults((*both, _SOFT, _FACTOR, _HARD, _MIXED), value, found.item()):
+        return told
+    p, hard = teacher.softmax(1) / t, F.cross_entropy(logits, labels)
+    for q in (logits.log_softmax(1) / t, (logits.softmax(1) / t).log()):
+        late = F.kl_div(q, p, reduction="batchmean")
+        if np.isclose(float(w * t**2 * late + (1 - w) * hard), found.item(), rtol=1e-5):
+            return "The temperature divides probabilities, after the softmax; divide the logits, before it."
+    return None
 
 
 distillation = Exercise("ch11", "distillation", _judge_distillation)
@@ -1388,6 +1732,8 @@ def _search(settings: Any, train: Any, on_val: Any, on_test: Any, kind: str = "r
         "best test",
         "both best",
         "test list",
+        "least gap",
+        "mean test",
     }
     tests = [on_test(network) for network in networks] if kind in everywhere else []
     if kind == "test of better":
@@ -1405,6 +1751,18 @@ def _search(settings: Any, train: Any, on_val: Any, on_test: Any, kind: str = "r
     place = int(np.argmax(scores))
     if kind == "last of equals":
         place = len(scores) - 1 - int(np.argmax(scores[::-1]))
+    if kind in ("previous", "previous at first"):
+        rising = [
+            i
+            for i in range(len(vals))
+            if (i == 0 and kind == "previous at first") or (i and vals[i] > vals[i - 1])
+        ]
+        place = rising[-1] if rising else 0
+    if kind == "until worse":
+        place = next((i - 1 for i in range(1, len(vals)) if vals[i] < vals[i - 1]), len(vals) - 1)
+    if kind == "least gap":
+        gaps = [abs(val - test) for val, test in zip(vals, tests, strict=True)]
+        place = gaps.index(min(gaps))
     if kind == "worst":
         place = int(np.argmin(scores))
     if kind == "last":
@@ -1442,6 +1800,11 @@ def _search(settings: Any, train: Any, on_val: Any, on_test: Any, kind: str = "r
         "setting alone": lambda: setting,
         "test alone": lambda: value,
         "two": lambda: (setting, value),
+        "mean test": lambda: (setting, vals[place], sum(tests) / len(tests)),
+        "val network": lambda: (setting, network, value),
+        "last val": lambda: (setting, vals[-1], value),
+        "rounded": lambda: (setting, round(vals[place], 1), round(value, 1)),
+        "whole": lambda: (setting, round(vals[place]), round(value)),
         "mean val": lambda: (setting, sum(vals) / len(vals), value),
         "vals": lambda: (setting, vals, value),
         "gap": lambda: (setting, vals[place], vals[place] - value),
@@ -1484,6 +1847,15 @@ _SEARCH_MISTAKES = {
     "setting alone": "That is the setting alone; return setting, accuracy on val and accuracy on test.",
     "test alone": "That is the accuracy on test alone; return setting, accuracy on val and accuracy on test.",
     "two": "The accuracy on val is missing: setting, val and test are asked for.",
+    "previous at first": "Each accuracy on val is compared with the one before; compare it with the best so far.",
+    "previous": "Each accuracy on val is compared with the one before; compare it with the best so far.",
+    "until worse": "The search ends as soon as a setting is worse than the one before: try them all.",
+    "least gap": "The setting is chosen by how near val and test are; choose by val alone, and do not look at test.",
+    "mean test": "The mean accuracy of all on test is reported: look at test once, with the network that was chosen.",
+    "val network": "The second value is a network; it should be its accuracy on val.",
+    "last val": "The second value is the last network's accuracy on val; it should be the chosen one's.",
+    "rounded": "The accuracies are rounded: return them as on_val and on_test give them.",
+    "whole": "The accuracies are rounded: return them as on_val and on_test give them.",
     "mean val": "The second value is the mean over all settings; it should be the chosen network's.",
     "vals": "The second value is a list; it should be the chosen network's accuracy on val.",
     "gap": "The third value is a difference; it should be the accuracy on test.",
@@ -1498,7 +1870,9 @@ def _search_case(settings: list[Any], vals: list[float], tests: list[float], wor
         log: dict[str, list[Any]] = {"train": [], "val": [], "test": []}
 
         def train(setting: Any) -> _Network:
-            place = next((i for i, one in enumerate(settings) if one is setting or one == setting), 0)
+            if setting not in settings:
+                raise ValueError("train takes one of the settings")
+            place = settings.index(setting)
             again = sum(one == place for one in log["train"])
             log["train"].append(place)
             # A training that is repeated gives another network.
@@ -1552,6 +1926,18 @@ def _explain_search(seen: dict[str, Any], expected: dict[str, Any], _: tuple[Any
             if looked
             else "Test is never looked at: on_test(network), with the network that val has chosen."
         )
+    if seen["the setting"] is None and seen["the accuracy on val"] == "missing":
+        return "Nothing is returned: end with return setting, accuracy on val, accuracy on test."
+    if trained.min() < trained.max() and not trained.all():
+        missing = np.flatnonzero(trained == 0)
+        which = (
+            "The first"
+            if missing.tolist() == [0]
+            else "The last"
+            if missing.tolist() == [len(trained) - 1]
+            else "A"
+        )
+        return f"{which} setting is left out: train each one, once."
     if seen["the setting"] is None:
         return "No setting is found where all accuracies on val are low: begin with the first network, or with None, not with a number."
     return None
@@ -1584,6 +1970,7 @@ def _judge_honest_search(answer: Any) -> str:
             "or networks, and None cannot be compared at all: give them key=..., or compare accuracies by hand.",
             r"'NoneType'": "Something is still None: with a first best of 0, a network that is right about nothing is never taken. Begin with the first one.",
             r"missing \d+ required positional|takes \d+ positional": "train takes a setting; on_val and on_test take a network.",
+            r"train takes one of the settings": "train takes one setting, not the list, a place in it or a part of it: for setting in settings.",
             r"has no attribute '(val|test)'|object has no attribute": "on_val and on_test take what train returns, the network.",
             r"index out of range|out of bounds": "A place in one list is used in another that is shorter.",
         },
