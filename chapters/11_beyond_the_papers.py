@@ -111,12 +111,12 @@ from fercourse.regularise import (
 # | --- | --- | --- |
 # | the loss of a support vector machine | 71.16% | Tang (2013), winner of the contest for which FER-2013 was made |
 # | attention: look at some places more than at others | 70.02% | Minaee, Minaei and Abdolrashidi (2021) |
-# | attention | 74.15% | cited without enough detail for us to find the work |
-# | a search over hyperparameters | 72.16% | the same |
+# | attention | 74.15% | a work that we have not been able to identify with certainty |
+# | a search over hyperparameters | 72.16% | likewise |
 #
-# We cannot say what the last two rest on, and so neither can whoever cites them. Of all four the citing table leaves out
-# which split it was, how many networks were averaged, how often the test split was looked at, and how many seeds there
-# were. What is left is the luck of the images:
+# So we cannot say what the last two rest on. A number alone leaves out which split it was, how many networks were averaged,
+# how often the test split was looked at, and how many seeds there were. What can be added from outside is the luck of the
+# images:
 
 # %%
 folder = results_folder()
@@ -494,8 +494,8 @@ assert 0 < alike.min() < 0.95
 print("Each seed weighs places; their maps agree in part.")
 
 # %% [markdown]
-# With these drawings the gates seem to help by two points and more; with other drawings and seeds it was less than one. Four seeds do
-# not settle it. And the maps? A map like this is often shown as proof that a network "looks at the mouth". Four seeds, about equally good, have four maps.
+# With these drawings the gates seem to help by two points and more; with other drawings and seeds it was less than one, or
+# the other way round. Four seeds do not settle it. And the maps? A map like this is often shown as proof that a network "looks at the mouth". Four seeds, about equally good, have four maps.
 # Chapter 10 asks how such pictures can be tested.
 #
 # **What 70.02% rests on:** the paper's own test split of the official file, one number, without a spread. Its control, the same
@@ -949,7 +949,7 @@ print("It answers more like the teacher; in accuracy, no claim.")
 
 # %% [markdown]
 # A label is one of seven words; the teacher's answer is seven numbers, and a student of half the width takes them over. In our trials
-# its accuracy was ahead by a point or so on average, too little for four seeds. Chapter 12 needs small networks, and this is
+# its accuracy was ahead by about a point on average, too little for four seeds. Chapter 12 needs small networks, and this is
 # one way to get them.
 #
 # Here are the ideas that were trained on the bench, each seed as a dot. Move the choice below to see one beside the plain network.
