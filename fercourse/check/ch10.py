@@ -12,10 +12,49 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from fercourse.check.core import Exercise, Wrong, as_array, differs, run, want_function
+from fercourse.check.core import Exercise, Wrong, as_array, differs, run
 from fercourse.check.functions import RESULT, TRACE, Case, Mistake, judge_function, of
 from fercourse.check.guesses import guess
 from fercourse.check.modules import Trial, build_answer, forward
+
+Seen = dict[str, Any]
+#: From what was seen, what was expected and the arguments to where the mistake must lie, or None.
+Fallback = Callable[[Seen, Seen, tuple[Any, ...]], str | None]
+
+
+def _judge(
+    answer: Any,
+    name: str,
+    *,
+    fallback: Fallback,
+    crashes: tuple[tuple[str, str], ...] = (),
+    explain: Fallback | None = None,
+    **options: Any,
+) -> None:
+    """Judge a function; where no mistake fits, say at least where it must lie, and why it may have crashed."""
+    kept: list[tuple[Seen, Seen, tuple[Any, ...]]] = []
+
+    def listen(seen: Seen, expected: Seen, arguments: tuple[Any, ...]) -> str | None:
+        kept.append((seen, expected, arguments))
+        return explain(seen, expected, arguments) if explain else None
+
+    try:
+        judge_function(answer, name, explain=listen, **options)
+    except Wrong as wrong:
+        said = str(wrong)
+        if kept and said.startswith("Called with") and (told := fallback(*kept[-1])):
+            raise Wrong(f"{told}\n{said}") from wrong
+        if " raised " in said:
+            for words, cause in crashes:
+                if words in said:
+                    raise Wrong(f"{cause}\n{said}") from wrong
+        raise
+
+
+_ONE_NUMBER = (
+    "cannot be converted to Scalar",
+    ".item() and float() take a single number; here there is one for each image.",
+)
 
 # relevance_ratio --------------------------------------------------------------------------------------------
 
@@ -40,6 +79,16 @@ def _ratio(relevance: Tensor, mask: Tensor, kind: str = "right") -> Any:
         "square": lambda: of_map(relevance**2),
         "signed inside": lambda: signed_inside / total / area,
         "signed total": lambda: inside / signed_total / area,
+        "batch, signed": lambda: (relevance * m).sum() / relevance.sum() / m.mean(),
+        "batch share": lambda: (kept * m).sum() / kept.sum(),
+        "cut at one": lambda: of_map(relevance.clamp(0, 1)),
+        "negative": lambda: of_map(relevance.clamp(max=0)),
+        "positive counted": lambda: of_map((relevance > 0).float()),
+        "mean over area": lambda: (kept * m).mean((1, 2)) / area,
+        "sum over area": lambda: inside / area,
+        "area of the rest": lambda: share / (1 - area),
+        "root": lambda: ratio.sqrt(),
+        "above one": lambda: ratio > 1,
         "share": lambda: share,
         "signed share": lambda: signed_inside / signed_total,
         "sum inside": lambda: inside,
@@ -90,6 +139,16 @@ _RATIO_MISTAKES = {
     "square": "The relevance is squared; take it as it is, and its negative values as 0.",
     "signed inside": "Inside the mask negative relevance is still counted: clamp before both sums.",
     "signed total": "In the whole relevance negative values are still counted: clamp before both sums.",
+    "batch, signed": "All images are put together into one number, and negative relevance counts with its sign: clamp(min=0), and sum over the axes 1 and 2 alone.",
+    "batch share": "All images are put together into one number: sum over the axes 1 and 2 alone, and divide by each mask's share of the area.",
+    "cut at one": "Relevance above 1 is cut off; only negative values count as 0: clamp(min=0).",
+    "negative": "clamp(max=0) keeps the negative values; clamp(min=0) keeps the positive ones.",
+    "positive counted": "Pixels with positive relevance are counted; add up the relevance itself.",
+    "mean over area": "That is the mean relevance inside the mask; set it against the mean over the whole map.",
+    "sum over area": "The relevance inside is not made a share: divide by the sum of all relevance.",
+    "area of the rest": "The area is that of the rest, outside the mask.",
+    "root": "A root is taken of the ratio.",
+    "above one": "That says whether the score is above 1; return the score itself.",
     "share": "That is the share of the relevance inside the mask; divide it by the mask's share of the area.",
     "signed share": "That is the share of the relevance inside the mask, with negative values in it: clamp, and divide by the mask's share of the area.",
     "sum inside": "That is the relevance inside the mask, summed: make it a share of all relevance, and divide by the mask's share of the area.",
@@ -144,11 +203,39 @@ def _ratio_case(shape: tuple[int, int, int], words: str, seed: int, gaps: bool =
     return of(relevance, mask, words=words)
 
 
+def _where_ratio(seen: Seen, expected: Seen, arguments: tuple[Any, ...]) -> str | None:
+    found, right = as_array(seen[RESULT]), as_array(expected[RESULT])
+    if found is None or right is None or found.dtype.kind != "f":
+        return None
+    if found.size == 1 < right.size:
+        return "That is one number for all images: sum over the axes 1 and 2 alone, and return one score an image."
+    if found.shape != right.shape:
+        return "Return one number an image, (B,): sum and average over the axes (1, 2), without keepdim."
+    lost = np.isnan(right) & ~np.isnan(found)
+    if lost.any() and not differs(found[~lost], right[~lost]):
+        return _RATIO_MISTAKES["zero"]
+    area = arguments[1].float().mean((1, 2)).numpy()
+    told = f"{right[0] * area[0]:.4g} of its relevance lies inside, on {area[0]:.4g} of the area"
+    return None if np.isnan(right[0]) else f"Compare the two shares one by one: of the first image, {told}."
+
+
 def _judge_relevance_ratio(answer: Any) -> str:
     try:
-        judge_function(
+        _judge(
             answer,
             "relevance_ratio",
+            fallback=_where_ratio,
+            crashes=(
+                _ONE_NUMBER,
+                (
+                    "must match the size",
+                    "One value an image, (B,), cannot meet one of another shape: sum relevance and mask over the axes (1, 2).",
+                ),
+                (
+                    "Boolean value",
+                    "`if` wants one answer, and there is one for each image: clamp, torch.where, or a loop over the images.",
+                ),
+            ),
             reference=_ratio,
             cases=[
                 _ratio_case((3, 6, 8), "three maps of 6 x 8", 0),
@@ -162,8 +249,10 @@ def _judge_relevance_ratio(answer: Any) -> str:
         )
     except Wrong as wrong:
         said = str(wrong)
-        if "raised" in said and ("mask" in said or "Bool" in said or "bool" in said):
-            raise Wrong(f"The mask is a bool tensor: mask.float() makes it numbers.\n{said}") from wrong
+        if "raised" in said and ("could not infer output dtype" in said or "Input dtype must be" in said):
+            raise Wrong(
+                f"The mask is a bool tensor, which has no mean: mask.float() makes it numbers.\n{said}"
+            ) from wrong
         raise
     return (
         "Now hold it against a map that knows nothing. A disc in the middle scores more than you would think."
@@ -206,6 +295,7 @@ def _by_group(right: Any, groups: Any, kind: str = "right") -> Any:
             "with n": (p, low, high, n),
             "per cent": (100 * p, 100 * low, 100 * high),
             "hits": (p * n, low, high),
+            "count": (n, low, high),
         }
         found[key] = values.get(kind, (p, low, high))
     kinds: dict[str, Callable[[], Any]] = {
@@ -220,6 +310,8 @@ def _by_group(right: Any, groups: Any, kind: str = "right") -> Any:
 
 
 def _ends(p: float, n: int, z: float, kind: str, groups: int) -> tuple[float, float]:
+    if kind == "plain, n - 1":
+        n = n - 1
     if kind == "bonferroni":
         from statistics import NormalDist
 
@@ -255,9 +347,40 @@ def _ends(p: float, n: int, z: float, kind: str, groups: int) -> tuple[float, fl
         "z2 / 4 * n2": lambda: _pair(middle, z * math.sqrt(variance / n + z**2 / 4 * n**2), scale),
         "only variance divided": lambda: _pair(middle, z * math.sqrt((variance + z**2 / (4 * n**2)) / n), scale),
         "no variance": lambda: _pair(middle, z * math.sqrt(p / n + z**2 / (4 * n**2)), scale),
+        "minus inside": lambda: _pair(middle, z * math.sqrt(abs(variance / n - z**2 / (4 * n**2))), scale),
+        "minus beside": lambda: _pair(p - z**2 / (2 * n), half, scale),
+        "minus below": lambda: _pair(middle, half, 1 - z**2 / n if n != z**2 else 1.0),
+        "scale without n": lambda: _pair(middle, half, 1 + z**2),
+        "scale times n": lambda: _pair(middle, half, 1 + z**2 * n),
+        "scale 2n": lambda: _pair(middle, half, 1 + z**2 / (2 * n)),
+        "scale n2": lambda: _pair(middle, half, 1 + z**2 / n**2),
+        "scale alone": lambda: _pair(middle, half, z**2 / n),
+        "variance n2": lambda: _pair(middle, z * math.sqrt(variance / n**2 + z**2 / (4 * n**2)), scale),
+        "z inside not squared": lambda: _pair(middle, z * math.sqrt(variance / n + z / (4 * n**2)), scale),
+        "n2 without 4": lambda: _pair(middle, z * math.sqrt(variance / n + z**2 / n**2), scale),
+        "only upper divided": lambda: (middle - half, (middle + half) / scale),
+        "only lower divided": lambda: ((middle - half) / scale, middle + half),
+        "halved": lambda: _pair(middle, half / 2, scale),
+        "doubled": lambda: _pair(middle, 2 * half, scale),
+        "clopper": lambda: _exact(p, n),
+        "laplace": lambda: _agresti(p, n, z),
         "range": lambda: (0.0, 1.0),
     }  # fmt: skip
     return ends.get(kind, lambda: _pair(middle, half, scale))()
+
+
+def _exact(p: float, n: int) -> tuple[float, float]:
+    from scipy.stats import binomtest
+
+    interval = binomtest(round(p * n), n).proportion_ci(method="exact")
+    return float(interval.low), float(interval.high)
+
+
+def _agresti(p: float, n: int, z: float) -> tuple[float, float]:
+    more = n + z**2
+    q = (p * n + z**2 / 2) / more
+    half = z * math.sqrt(q * (1 - q) / more)
+    return q - half, q + half
 
 
 def _pair(middle: float, half: float, scale: float) -> tuple[float, float]:
@@ -295,6 +418,24 @@ _GROUP_MISTAKES = {
     "only variance divided": "Inside the root only p(1 - p) is divided by n, not the other term as well: mind the brackets.",
     "no variance": "Inside the root it is p(1 - p) / n; the factor 1 - p is missing.",
     "range": "The ends are always 0 and 1; compute Wilson's interval.",
+    "minus inside": "Inside the root z²/(4n²) is added, not subtracted.",
+    "minus beside": "Beside p z²/(2n) is added, not subtracted.",
+    "minus below": "Below the line it is 1 plus z²/n, not minus.",
+    "scale without n": "Below the line it is 1 + z²/n: n is missing.",
+    "scale times n": "Below the line z² is divided by n, not multiplied.",
+    "scale 2n": "Below the line it is 1 + z²/n, not z²/(2n).",
+    "scale n2": "Below the line it is 1 + z²/n, not z²/n².",
+    "scale alone": "Below the line it is 1 + z²/n: the 1 is missing.",
+    "variance n2": "Inside the root p(1 - p) is divided by n, not by n².",
+    "z inside not squared": "Inside the root it is z²/(4n²): z is squared.",
+    "n2 without 4": "Inside the root it is z²/(4n²): the 4 is missing.",
+    "only upper divided": "Only the upper end is divided by 1 + z²/n; both are: mind the brackets.",
+    "only lower divided": "Only the lower end is divided by 1 + z²/n; both are: mind the brackets.",
+    "halved": "The half width is halved once more.",
+    "doubled": "The half width is doubled.",
+    "clopper": "That is the exact interval of Clopper and Pearson; Wilson's is asked for.",
+    "laplace": "That is the interval of Agresti and Coull; Wilson's is asked for.",
+    "count": "The first number is how many images the group has; the accuracy is asked for.",
     "of all": "The hits of a group are divided by all images; divide by those of the group.",
     "n of all": "n is the number of all images; in each group it is the group's own.",
     "overall": "That is the accuracy over all images in every group: choose the group's answers, right[groups == group].",
@@ -336,7 +477,7 @@ def _tidy_groups(result: Any, _: tuple[Any, ...]) -> dict[str, Any]:
     return {RESULT: result}
 
 
-def _explain_groups(seen: dict[str, Any], expected: dict[str, Any], _: tuple[Any, ...]) -> str | None:
+def _explain_groups(seen: Seen, expected: Seen, arguments: tuple[Any, ...]) -> str | None:
     found, right = seen[RESULT], expected[RESULT]
     if type(found).__name__ in ("DataFrame", "Series"):
         return "That is a table; return a plain dictionary from group to (accuracy, low, high)."
@@ -354,22 +495,43 @@ def _explain_groups(seen: dict[str, Any], expected: dict[str, Any], _: tuple[Any
     for group, value in right.items():
         given = as_array(found.get(group))
         if given is None or given.shape != (3,) or given.dtype.kind != "f":
-            return "Return three numbers a group: accuracy, low, high." if given is not None else None
+            return _where_groups(seen, expected, arguments)
         if np.isnan(given).any():
             return f"Group {group!r} has NaN: it has {'one image' if value[0] in (0, 1) else 'images'}, and Wilson's ends exist for any number of them from one."
-        if not differs(given[0], value[0]) and differs(given[1:], value[1:]):
-            told = guess([given[1:]], [np.array(value[1:])])
-            if told and "same" not in told:
-                return f"The accuracy is right, the interval is not. {told}"
+    return _where_groups(seen, expected, arguments)
+
+
+def _where_groups(seen: Seen, expected: Seen, _: tuple[Any, ...]) -> str | None:
+    """Say which of accuracy, middle and width is wrong."""
+    found, right = seen[RESULT], expected[RESULT]
+    if not isinstance(found, dict) or set(found) != set(right):
+        return None
     for group, value in right.items():
-        given = as_array(found[group])
-        assert given is not None
+        one = found[group]
+        if isinstance(one, (tuple, list)) and any(isinstance(item, (tuple, list)) for item in one):
+            return "The three numbers are nested: return (accuracy, low, high), without more brackets."
+        given = as_array(one)
+        if given is None or given.shape != (3,):
+            return "Return three numbers a group: accuracy, low, high."
+        for digits in (1, 2, 3, 4):
+            if not differs(given, np.round(value, digits)) and differs(given, value):
+                return f"The numbers are rounded to {digits} decimals: return the values themselves."
         if differs(given[0], value[0]):
-            return f"The accuracy of group {group!r} is wrong: the share of right answers among those of this group alone."
-        if given[1] > given[2]:
+            return f"The accuracy of group {group!r} is wrong: take the share of right answers among this group's alone."
+        low, high = given[1:]
+        if not differs(given[1:], value[1:], rtol=1e-3):
+            continue
+        if low > high:
             return "The lower end is above the upper one."
-        if differs(given[1:], value[1:], rtol=1e-3):
-            return f"The accuracy is right, the interval of group {group!r} is not: compare it with the formula, term by term, and mind the brackets."
+        middle, half = (low + high) / 2, (high - low) / 2
+        right_middle, right_half = (value[1] + value[2]) / 2, (value[2] - value[1]) / 2
+        if not differs(middle, right_middle, rtol=1e-3):
+            return "The middle of the interval is right, its width is not: look at z and the root, and at what divides them."
+        if not differs(half, right_half, rtol=1e-3):
+            return "The width of the interval is right, its middle is not: look at p + z²/(2n), and at what divides it."
+        if not differs(middle / right_middle, half / right_half, rtol=1e-3):
+            return "Middle and width are wrong by the same factor: look at 1 + z²/n below the line."
+        return "The accuracy is right, middle and width of the interval are not: compare them with the formula, and mind the brackets."
     return None
 
 
@@ -378,32 +540,65 @@ def _judge_accuracy_by_group(answer: Any) -> str:
     words = np.array(["glasses", "none", "round"])[draw.choice(3, 60, p=[0.2, 0.5, 0.3])]
     few = np.array([3, 3, 3, 3, 7, 7, 7, 11, 3, 11])
     hits = np.array([True, True, True, True, False, False, False, True, True, False])
-    try:
-        judge_function(
-            answer,
-            "accuracy_by_group",
-            reference=_by_group,
-            cases=[
-                of(draw.random(60) < 0.7, words, words="60 answers in three groups, named by text", observe=_tidy_groups),
-                of(draw.random(25) < 0.4, draw.integers(0, 2, 25), words="25 answers in the groups 0 and 1", observe=_tidy_groups),
-                of(hits, few, words="ten answers, with a group that is all right and one that is all wrong", observe=_tidy_groups),
-                of(np.array([True, False, True]), np.array(["b", "a", "b"]), words="three answers, one of them alone in its group", observe=_tidy_groups),
-            ],
-            mistakes=[Mistake(partial(_by_group, kind=kind), text) for kind, text in _GROUP_MISTAKES.items()],
-            explain=_explain_groups,
-        )  # fmt: skip
-    except Wrong as wrong:
-        said = str(wrong)
-        if "raised" in said and "division by zero" in said:
-            raise Wrong(
-                "Something is divided by a number that can be 0, such as n - 1 for a group of one, or p for a group "
-                f"that is all wrong.\n{said}"
-            ) from wrong
-        if "raised" in said and ("math domain" in said or "sqrt" in said):
-            raise Wrong(
-                f"The root is taken of something negative: what stands inside is a sum of two terms.\n{said}"
-            ) from wrong
-        raise
+    _judge(
+        answer,
+        "accuracy_by_group",
+        fallback=_where_groups,
+        crashes=(
+            (
+                "division by zero",
+                "Something is divided by a number that can be 0, such as n - 1 for a group of one, or p for a group that is all wrong.",
+            ),
+            (
+                "math domain",
+                "The root is taken of something negative: what stands inside is a sum of two terms.",
+            ),
+            ("no attribute 'unique'", "An array has no method unique: np.unique(groups), or set(groups)."),
+            (
+                "did not contain a loop",
+                "Groups may be text, with which one cannot compute: go through np.unique(groups).",
+            ),
+            (
+                "unhashable",
+                "A group is looked up by its name, one of np.unique(groups), and not by an array.",
+            ),
+            ("invalid literal", "Groups may be text: keep their names as they come."),
+            (
+                "list indices",
+                "An array is chosen from by a comparison, right[groups == group]; a list cannot.",
+            ),
+            ("takes no keyword", "It is called with two arrays, right and groups."),
+        ),
+        reference=_by_group,
+        cases=[
+            of(
+                draw.random(60) < 0.7,
+                words,
+                words="60 answers in three groups, named by text",
+                observe=_tidy_groups,
+            ),
+            of(
+                draw.random(25) < 0.4,
+                draw.integers(0, 2, 25),
+                words="25 answers in the groups 0 and 1",
+                observe=_tidy_groups,
+            ),
+            of(
+                hits,
+                few,
+                words="ten answers, with a group that is all right and one that is all wrong",
+                observe=_tidy_groups,
+            ),
+            of(
+                np.array([True, False, True]),
+                np.array(["b", "a", "b"]),
+                words="three answers, one of them alone in its group",
+                observe=_tidy_groups,
+            ),
+        ],
+        mistakes=[Mistake(partial(_by_group, kind=kind), text) for kind, text in _GROUP_MISTAKES.items()],
+        explain=_explain_groups,
+    )
     return "Small groups get wide intervals, which is what keeps one from reading too much into them."
 
 
@@ -446,6 +641,15 @@ def _deletion(
     if kind == "batch":
         ranks = torch.empty(batch * pixels, dtype=torch.long)
         ranks[flat.flatten().argsort(descending=True)] = torch.arange(batch * pixels)
+    if kind == "brightness":
+        order = images.flatten(2).mean(1).argsort(1, descending=True)
+    if kind == "brightness least":
+        order = images.flatten(2).mean(1).argsort(1)
+    if kind == "values":
+        order = flat.sort(1, descending=True).values.long() % pixels
+    if kind == "flat ranks":
+        order = flat.flatten().argsort(descending=True)[: 10**6] % pixels
+        order = order.expand(batch, -1)
     if kind == "in reading order":
         order = torch.arange(pixels).expand(batch, -1)
     if kind == "transposed":
@@ -465,6 +669,18 @@ def _deletion(
                 count = round(pixels * step / steps)
             if kind == "rounded step":
                 count = step * (pixels // steps)
+            if kind == "steps and one":
+                count = int(pixels * step / (steps + 1))
+            if kind == "same each step":
+                count = pixels // steps
+            if kind == "of all values":
+                count = min(pixels, channels * pixels * step // steps)
+            if kind == "width alone":
+                count = min(pixels, maps.shape[2] * step // steps)
+            if kind == "last step first":
+                count = pixels * (steps - step) // steps
+            if kind == "half of them":
+                count = pixels * step // (2 * steps)
             if kind == "one pixel a step":
                 count = step
             if kind == "one pixel more":
@@ -493,6 +709,14 @@ def _deletion(
                     one[0, places] = fill
                 elif kind == "own mean":
                     one[:, places] = images[image].mean()
+                elif kind == "map minimum":
+                    one[:, places] = maps.min()
+                elif kind == "minus one":
+                    one[:, places] = -1.0
+                elif kind == "negated":
+                    one[:, places] = -one[:, places]
+                elif kind == "batch mean image":
+                    one[:, places] = images.mean(0).flatten(1)[:, places]
                 elif kind == "noise":
                     one[:, places] = torch.randn(channels, len(places))
                 elif kind == "image minimum":
@@ -518,6 +742,12 @@ def _deletion(
                 "accuracy": lambda out=out: (out.argmax(1) == targets).float().mean(),
                 "right share": lambda out=out: (out.argmax(1) == targets).float().mean(),
                 "all classes": lambda whole=whole: whole,
+                "most": lambda own=own: own.max(),
+                "least certain": lambda own=own: own.min(),
+                "error": lambda own=own: 1 - own.mean(),
+                "spread": lambda own=own: own.std(),
+                "last image": lambda own=own: own[-1],
+                "geometric": lambda own=own: own.log().mean().exp(),
                 "first target": lambda probs=probs: probs[:, targets[0]].mean(),
                 "cross": lambda probs=probs: probs[:, targets].mean(),
                 "loss": lambda out=out: F.cross_entropy(out, targets),
@@ -584,6 +814,25 @@ _DELETION_MISTAKES = {
     "relative": "The curve is divided by its first value; return the probability itself.",
     "area": "That is the mean of the curve; return all its steps + 1 values.",
     "trapezoid": "That is the area under the curve; return all its steps + 1 values.",
+    "last step first": "The curve is in reverse order: value 0 is with nothing taken away.",
+    "steps and one": "The pixels are divided among steps + 1; i * H * W // steps takes the last ones away as well.",
+    "same each step": "Every step takes away the same number of pixels; for value i it is i * H * W // steps.",
+    "of all values": "H * W counts the pixels of one channel; the channels are not counted.",
+    "width alone": "The number of pixels is a share of H * W; here only one of the two is taken.",
+    "half of them": "Only half of the pixels are gone at the end.",
+    "brightness": "Pixels are sorted by the image's own values; sort them by the map.",
+    "brightness least": "Pixels are sorted by the image's own values; sort them by the map.",
+    "values": "The sorted *values* are used as places; argsort gives the places.",
+    "map minimum": "Pixels are set to the map's least value; set them to 0.",
+    "minus one": "Pixels are set to -1; set them to 0.",
+    "negated": "Pixels change their sign; set them to 0.",
+    "batch mean image": "Pixels are set to the mean image; set them to 0.",
+    "most": "The greatest probability among the images is taken; take their mean.",
+    "least certain": "The least probability among the images is taken; take their mean.",
+    "error": "That is one minus the probability; return the target's probability itself.",
+    "spread": "That is the spread over the images; take their mean.",
+    "last image": "Only the last image counts; take the mean over all.",
+    "geometric": "That is the geometric mean over the images (the log-probabilities are averaged); take the plain mean of the probabilities.",
     "reversed": "The curve is in reverse order: value 0 is with nothing taken away.",
     "last": "That is the last value alone; return all steps + 1.",
     "steps down": "Those are differences of neighbours; return the probabilities themselves.",
@@ -647,11 +896,61 @@ def _explain_deletion(seen: dict[str, Any], expected: dict[str, Any], _: tuple[A
     return None
 
 
+def _where_deletion(seen: Seen, expected: Seen, arguments: tuple[Any, ...]) -> str | None:
+    """Say at which end of the curve the mistake shows."""
+    found, right = as_array(seen[RESULT]), as_array(expected[RESULT])
+    if found is None or right is None or found.dtype.kind != "f":
+        return None
+    if found.shape != right.shape:
+        if found.ndim == 1:
+            return f"There are {len(found)} values; steps + 1, that is {len(right)}, are asked for, with i from 0 to steps."
+        if found.ndim == 2 and len(arguments[1]) in found.shape:
+            return "There is an axis too many: take the mean over the images in each step."
+        return "Return one number a step, (steps + 1,)."
+    first, last = (differs(found[at], right[at], rtol=1e-3) is None for at in (0, -1))
+    if not first:
+        return (
+            "Even the first value is wrong, where nothing is taken away: look at what is computed of the logits (softmax over the "
+            "classes, each image's own target, mean over the images), or at how many pixels go for i = 0."
+        )
+    if not last:
+        return (
+            "The first value is right. The last, with everything set to 0, is not: are pixels set to something else, are not all "
+            "of them (or not all channels) taken away, or is the map or image altered besides?"
+        )
+    return (
+        "Both ends are right. What lies between is not: look at the order in which pixels go, each image by its own map, the most "
+        "relevant first, and at how many there are in each step."
+    )
+
+
 def _judge_deletion_curve(answer: Any) -> str:
     try:
-        judge_function(
+        _judge(
             answer,
             "deletion_curve",
+            fallback=_where_deletion,
+            crashes=(
+                _ONE_NUMBER,
+                (
+                    "tuple index out of range",
+                    "maps has three axes, (B, H, W), a single map two: look at which shape is asked for its size.",
+                ),
+                (
+                    "is out of bounds",
+                    "Places count the pixels of a flattened map, from 0 to H * W - 1: flatten the image before choosing by them, or make rows and columns of them, place // W and place % W.",
+                ),
+                ("slice indices", "A number of pixels is a float: // gives whole numbers, / does not."),
+                (
+                    "must match the size",
+                    "Shapes do not fit: maps (B, H, W) meet images (B, C, H, W) with an axis of channels, maps[:, None].",
+                ),
+                ("does not require grad", "No gradient is needed here: leave backward out."),
+                (
+                    "Can't call numpy",
+                    "Wrap it in torch.no_grad(), or detach the probabilities, before they become numbers.",
+                ),
+            ),
             reference=_deletion,
             cases=[
                 _deletion_case((3, 1, 6, 6), 7, 4, 0),
@@ -747,6 +1046,18 @@ def _class_maps(features: nn.Module, dense: nn.Linear, x: Tensor, kind: str = "r
         "batch mean": lambda: out.mean(0, keepdim=True).expand_as(out),
         "features relu": lambda: torch.einsum("kc,bchw->bkhw", weight, maps.relu()) + bias[:, None, None],
         "turned weight": lambda: torch.einsum("ck,bchw->bkhw", weight, maps) + bias[:, None, None],
+        "squeezed": lambda: out.squeeze(),
+        "squeezed image": lambda: out[0],
+        "normed channels": lambda: torch.einsum("kc,bchw->bkhw", weight, F.normalize(maps, dim=1)) + bias[:, None, None],
+        "weighted again": lambda: out * maps.mean(1, keepdim=True),
+        "gated": lambda: out * out.sigmoid(),
+        "times places": lambda: out * (h * w),
+        "tanh": lambda: out.tanh(),
+        "absolute": lambda: out.abs(),
+        "softmax of weights": lambda: torch.einsum("kc,bchw->bkhw", weight.softmax(1), maps) + bias[:, None, None],
+        "features sigmoid": lambda: torch.einsum("kc,bchw->bkhw", weight, maps.sigmoid()) + bias[:, None, None],
+        "means of features": lambda: maps.mean(1, keepdim=True).expand(b, len(weight), h, w),
+        "class means": lambda: weight.mean(1)[:, None, None] * maps.mean(1, keepdim=True) + bias[:, None, None],
         "summed over classes": lambda: out.sum(1, keepdim=True),
     }  # fmt: skip
     return kinds.get(kind, lambda: out)()
@@ -794,6 +1105,18 @@ _MAPS_MISTAKES = {
     "first image": "Only the first image has maps.",
     "batch mean": "The maps are averaged over the images; each has its own.",
     "summed over classes": "The classes are added up; each has a map of its own.",
+    "squeezed": "An axis of length one is squeezed away, which happens to a batch of one: the maps keep four axes.",
+    "squeezed image": "Only the first image has maps, and the axis of the images is gone.",
+    "normed channels": "The features are scaled first; use them as they are.",
+    "weighted again": "The maps are multiplied by the features once more; their mean must be the logit.",
+    "gated": "The maps are multiplied by their own sigmoid; their mean must be the logit.",
+    "times places": "The maps are multiplied by the number of places; their mean must be the logit.",
+    "tanh": "A tanh is taken; the mean of the maps must be the logit itself.",
+    "absolute": "The signs are lost: negative values speak against a class, and the mean must be the logit.",
+    "softmax of weights": "A softmax is taken over the weights; use them as they are.",
+    "features sigmoid": "A sigmoid is taken of the features; use them as they are.",
+    "means of features": "Those are means of the features; the dense layer is not applied.",
+    "class means": "The weights are averaged over the channels; each channel has its own.",
 }  # fmt: skip
 
 
@@ -884,6 +1207,30 @@ def _maps_crash(wrong: Wrong, number: int) -> Wrong:
             "nn.Linear works on the last axis, which must be the channels: bring them there first, x.movedim(1, -1).\n"
             + said
         )
+    if "weight should have at least three dimensions" in said:
+        return Wrong(
+            f"A convolution's weight has four axes: dense.weight[:, :, None, None] is a 1 x 1 kernel.\n{said}"
+        )
+    if "Given groups=1, weight of size" in said and number == 0:
+        return Wrong(
+            f"The weight is turned round, or the channels are not where a convolution looks for them: dense.weight is (classes, channels), its input (B, channels, h, w).\n{said}"
+        )
+    if "name 'features' is not defined" in said or "name 'dense' is not defined" in said:
+        return Wrong(
+            f"In forward it is self.features and self.dense, set in __init__ by self.features = features.\n{said}"
+        )
+    if "must match the size of tensor" in said:
+        return Wrong(
+            f"A bias (classes,) meets maps (B, classes, h, w): give it two axes, bias[:, None, None].\n{said}"
+        )
+    if "Can't call numpy" in said:
+        return Wrong(
+            f"NumPy cannot follow gradients: stay in torch, the maps must remain part of the network.\n{said}"
+        )
+    if "is invalid for input of size" in said:
+        return Wrong(
+            f"A size is typed in, or axes are in another order than thought: print the shapes before view or reshape.\n{said}"
+        )
     if "before Module.__init__" in said:
         return Wrong(f"super().__init__() must come first in __init__.\n{said}")
     if number == 1 and ("channels" in said or "size" in said):
@@ -930,7 +1277,15 @@ def _maps_fault(
             )
     if number and found.shape[1:2] != (dense.out_features,):
         return f"The number of classes is typed in; dense.out_features tells it.\n{where}"
-    return where
+    with torch.no_grad():
+        right = _class_maps(features, dense, x)
+    if found.shape == right.shape:
+        if differs(found.mean((2, 3)), right.mean((2, 3)), rtol=1e-3, atol=1e-4) is None:
+            return f"The maps' means are the logits, but the values stand at other places: axes or places are mixed up on the way.\n{where}"
+        if differs(found.sort(1).values, right.sort(1).values, rtol=1e-3, atol=1e-5) is None:
+            return f"The values are right, and the classes are in another order.\n{where}"
+        return f"The maps' means are not the logits: weights, bias or features are used otherwise than the dense layer does.\n{where}"
+    return f"The shape is another: (B, classes, h, w), with h and w those of the features, is asked for.\n{where}"
 
 
 def _maps_parts(module: nn.Module, features: nn.Module, dense: nn.Linear, x: Tensor, name: str) -> None:
@@ -949,7 +1304,7 @@ def _maps_parts(module: nn.Module, features: nn.Module, dense: nn.Linear, x: Ten
     held = {id(value) for value in module.parameters()}
     if not any(id(value) in held for value in features.parameters()):
         raise Wrong(
-            f"{name} does not hold `features` as a part that PyTorch knows (a list, or a function around it?): its weights "
+            f"{name} does not hold `features` as a part that PyTorch knows (a copy, a list, or a function around it?): its weights "
             "would be neither moved nor saved with it. Write self.features = features."
         )
     if not any(
@@ -1092,6 +1447,10 @@ def _explain_temperature(
     seen: dict[str, Any], expected: dict[str, Any], arguments: tuple[Any, ...]
 ) -> str | None:
     found, right = as_array(seen[RESULT]), float(expected[RESULT])
+    if type(seen[RESULT]).__name__ == "OptimizeResult":
+        return "That is SciPy's whole answer; the temperature is its .x."
+    if isinstance(seen[RESULT], dict):
+        return "That is a dictionary; return the temperature, a number."
     if found is None:
         return None
     if found.size != 1:
@@ -1099,6 +1458,17 @@ def _explain_temperature(
     value = float(found.ravel()[0]) if found.dtype.kind == "f" else math.nan
     if math.isnan(value):
         return "The temperature is NaN: has it become 0 or negative on the way? Learn its logarithm, or take smaller steps."
+    if (value <= 0.045 and right > 0.05) or value > 25:
+        dtype = getattr(seen[RESULT], "dtype", None)
+        whole = isinstance(seen[RESULT], int) or (dtype is not None and "int" in str(dtype))
+        if whole and value > 25:
+            return "A whole number as large as this is a *place* in the grid: return the temperature that stands there, grid[place]."
+        if value > 0:
+            return (
+                "It lies at the edge of what is to be searched. Is the greatest looked for instead of the least (argmax), is it "
+                "something that only falls, such as nll_loss of what are no log-probabilities, or has the descent run away "
+                "(gradients not cleared, steps too long)?"
+            )
     if value <= 0:
         return "The temperature is not positive: learn its logarithm, or keep to a grid above 0."
     if abs(value - 1) < 0.01 and right < 0.9:
@@ -1128,12 +1498,24 @@ def _explain_temperature(
     return None
 
 
+def _where_temperature(seen: Seen, expected: Seen, arguments: tuple[Any, ...]) -> str | None:
+    found, right = as_array(seen[RESULT]), float(expected[RESULT])
+    if found is None or found.size != 1 or found.dtype.kind != "f":
+        return None
+    value, loss = float(found.ravel()[0]), _nll(arguments[0], arguments[1])
+    return (
+        f"At {value:.4g} the mean cross-entropy of logits / T is {loss(value):.4g}, at {right:.4g} it is {loss(right):.4g}: "
+        "something else is made least. Is it F.cross_entropy(logits / T, labels), over all images?"
+    )
+
+
 def _judge_fit_temperature(answer: Any) -> str:
-    want_function(answer, "fit_temperature")
     try:
-        judge_function(
+        _judge(
             answer,
             "fit_temperature",
+            fallback=_where_temperature,
+            crashes=(_ONE_NUMBER,),
             reference=_temperature,
             cases=[
                 _temperature_case(3.3, 7, 400, 0, "logits that are far too sure"),
@@ -1237,10 +1619,18 @@ def _reasons(
     """The right step, and with other options the wrong ones."""
     if kind != "as it was":
         model.train(kind != "eval")
-    x = images.detach().clone().requires_grad_()
-    logits = model(x)
+    x = images.detach().clone()
+    if kind == "masked images":
+        x = x * masks[:, None]
+    x.requires_grad_()
+    logits = model(x * ~masks[:, None]) if kind == "hidden pixels" else model(x)
     z = logits
-    loss = F.cross_entropy(z, labels)
+    losses: dict[str, Callable[[], Tensor]] = {
+        "softmax first": lambda: F.cross_entropy(z.softmax(1), labels),
+        "nll": lambda: F.nll_loss(z, labels),
+        "smoothed": lambda: F.cross_entropy(z, labels, label_smoothing=0.1),
+    }
+    loss = losses.get(kind, lambda: F.cross_entropy(z, labels))()
     each = F.cross_entropy(z, labels, reduction="none")
     own = z.gather(1, labels[:, None])[:, 0]
     target: dict[str, Callable[[], Tensor]] = {
@@ -1254,6 +1644,10 @@ def _reasons(
         "greatest": lambda: z.amax(1).sum(),
         "cross": lambda: z[:, labels].sum(),
         "first label": lambda: z[:, labels[0]].sum(),
+        "class 0": lambda: z[:, 0].sum(),
+        "greatest probability": lambda: z.softmax(1).amax(1).sum(),
+        "squared logit": lambda: own.square().sum(),
+        "margin": lambda: (own - z.mean(1)).sum(),
     }
     (gradient,) = torch.autograd.grad(target.get(kind, lambda: own.sum())(), x, create_graph=True)
     m = masks[:, None].float()
@@ -1277,6 +1671,10 @@ def _reasons(
         "root": lambda: forbidden.flatten(1).norm(dim=1).mean(),
         "square of sum": lambda: forbidden.sum((1, 2, 3)).square().mean(),
         "square of mean": lambda: forbidden.mean((1, 2, 3)).square().mean(),
+        "median": lambda: forbidden.square().sum((1, 2, 3)).median(),
+        "largest image": lambda: forbidden.square().sum((1, 2, 3)).max(),
+        "absolute sum": lambda: forbidden.sum((1, 2, 3)).abs().mean(),
+        "positive sum": lambda: forbidden.relu().sum((1, 2, 3)).mean(),
         "greatest pixel": lambda: forbidden.abs().amax((1, 2, 3)).mean(),
         "halved": lambda: forbidden.square().sum((1, 2, 3)).mean() / 2,
         "root of all": lambda: forbidden.norm(),
@@ -1299,6 +1697,8 @@ def _reasons(
         "penalty alone": lambda: strength * used if used.requires_grad else loss * 0,
         "loss alone": lambda: loss + 0 * strength,
         "product": lambda: loss * (1 + strength * used),
+        "penalty squared": lambda: loss + strength * used.square(),
+        "more loss": lambda: (1 + strength) * loss + used,
         "sum loss": lambda: each.sum() + strength * used,
     }
     total = totals.get(kind, lambda: loss + strength * used)()
@@ -1368,7 +1768,7 @@ def _reasons_case(batch: int, classes: int, size: tuple[int, int], strength: flo
     def observe(result: Any, arguments: tuple[Any, ...]) -> dict[str, Any]:
         model, images, masks = arguments[0], arguments[1], arguments[3]
         seen: dict[str, Any] = {
-            TRACE: list(model.__dict__["events"]),
+            TRACE: _done(model.__dict__["events"]),
             "whether the images are as before": str(torch.equal(images.detach(), given)),
             "whether the masks are as before": str(torch.equal(masks, masked)),
             _WEIGHTS: torch.cat([p.detach().flatten() for p in model.parameters()]),
@@ -1391,6 +1791,20 @@ def _reasons_case(batch: int, classes: int, size: tuple[int, int], strength: flo
     return Case(make, words, observe, rtol=1e-3, atol=1e-5, may_change=True)
 
 
+def _done(events: list[str]) -> dict[str, Any]:
+    """Return what counts of the order of events, however it is written."""
+    back = events.index("backward") if "backward" in events else len(events)
+    step = events.index("step") if "step" in events else len(events)
+    return {
+        "forward": any(event.startswith("forward") for event in events),
+        "in eval mode": "forward in eval mode" in events,
+        "backward": "backward" in events,
+        "steps": events.count("step"),
+        "cleared before": "clear" in events[:back],
+        "cleared between": "clear" in events[back:step],
+    }
+
+
 _REASONS_KINDS = {
     "as it was": "The model stays in evaluation mode: call model.train() first.",
     "eval": "The model is put into evaluation mode: a training step wants model.train().",
@@ -1404,6 +1818,19 @@ _REASONS_KINDS = {
     "greatest": "The gradient is that of the greatest logit; take that of the label, which may be another.",
     "cross": "logits[:, labels] takes every label for every image; take each image's own: gather(1, labels[:, None]).",
     "first label": "The first image's label is used for all; each image has its own.",
+    "class 0": "The logit of class 0 is taken; take each image's own, of its label.",
+    "greatest probability": "The gradient is that of the greatest probability; take that of the label's logit.",
+    "squared logit": "The logit is squared before its gradient is taken; square the gradient.",
+    "margin": "The mean of the logits is taken off; take the label's logit itself.",
+    "masked images": "The images are multiplied by the mask before the model sees them; the mask belongs to the gradient.",
+    "hidden pixels": "The model does not see the masked pixels; it should see the images as they are, and be punished for looking.",
+    "median": "The median over the images is taken; take the mean.",
+    "largest image": "Only the image with the greatest penalty counts; take the mean.",
+    "absolute sum": "The gradient is summed with its signs, which can cancel out: square it first.",
+    "positive sum": "Negative gradients are cut off, and nothing is squared; sum the squares.",
+    "softmax first": "There is a softmax before the cross-entropy, which applies its own: give it the logits.",
+    "nll": "nll_loss takes log-probabilities, not logits: use cross_entropy.",
+    "smoothed": "There is label smoothing, which was not asked for.",
     "inverted": "The mask is turned round: it is True where the network must *not* look, and only there the gradient counts.",
     "no channel": "Gradient (B, 1, H, W) and masks (B, H, W) are multiplied as they are, so that every image meets every mask: give the masks the axis of channels, masks[:, None].",
     "no mask": "There is no mask: the gradient of all pixels is punished.",
@@ -1434,6 +1861,8 @@ _REASONS_KINDS = {
     "minus": "The penalty is subtracted: the step then makes the network look there.",
     "penalty alone": "Only the penalty is minimised; the cross-entropy belongs to it.",
     "product": "Cross-entropy and penalty are multiplied; add them.",
+    "penalty squared": "The penalty is squared once more.",
+    "more loss": "The strength multiplies the cross-entropy; it belongs to the penalty.",
     "sum loss": "The cross-entropy is summed over the images; take its mean.",
     "leaked gradients": "A backward for the penalty leaves gradients in the weights, which are added to those of the loss: use torch.autograd.grad by the images, or clear after it.",
 }  # fmt: skip
@@ -1464,49 +1893,71 @@ _REASONS_GIVES = {
 }
 
 
-def _explain_reasons(seen: dict[str, Any], expected: dict[str, Any], _: tuple[Any, ...]) -> str | None:
+def _explain_reasons(seen: Seen, *_: Any) -> str | None:
     done = seen[TRACE]
-    forwards = [event for event in done if event.startswith("forward")]
     if seen["whether the images are as before"] != "True":
         return "The caller's images are changed: work on a copy, images.clone()."
     if seen["whether the masks are as before"] != "True":
         return "The caller's masks are changed: work on a copy."
-    if not forwards:
+    if not done["forward"]:
         return "The model is never called: logits = model(x)."
-    if any(event.endswith("eval mode") for event in forwards):
+    if done["in eval mode"]:
         return _REASONS_KINDS["as it was"]
-    pair_wrong = differs(seen.get(_CE), expected[_CE], rtol=1e-3) or differs(
-        seen.get(_PENALTY), expected[_PENALTY], rtol=1e-3
-    )
-    if seen[_FREE] == "no" and not pair_wrong:
-        return _REASONS_GIVES["graph"]
-    if seen[_CE] in ("not two numbers", "nothing"):
-        return _REASONS_GIVES["nothing"] if seen[_CE] == "nothing" else None
-    if differs(seen[_WEIGHTS], expected[_WEIGHTS], rtol=1e-3, atol=1e-5) is None:
-        if differs(seen[_CE], expected[_CE], rtol=1e-3):
-            told = guess([seen[_CE]], [expected[_CE]])
-            return f"The step is right, and the first number is not the cross-entropy. {told or ''}".rstrip()
-        told = guess([seen[_PENALTY]], [expected[_PENALTY]])
-        return f"The step is right, and the second number is not the penalty. {told or ''}".rstrip()
+    if seen[_CE] == "nothing":
+        return _REASONS_GIVES["nothing"]
+    if isinstance(seen[_PENALTY], (tuple, list)):
+        return f"It returns {len(seen[_PENALTY])} values; return two: (cross-entropy, penalty)."
+    if isinstance(seen[_PENALTY], dict):
+        return "It returns a dictionary; return two numbers: (cross-entropy, penalty)."
     if seen[_WEIGHTS].isnan().any():
         return (
             "The weights are NaN after the step. Is a root (a norm) taken, or something divided, where the masked gradient is 0? "
             "The sum of the squares is asked for."
         )
-    if "step" not in done:
-        return _REASONS_UPDATE["never"]
-    if "backward" not in done:
-        return _REASONS_UPDATE["no backward"]
-    if done.count("step") > 1:
+    if not done["steps"]:
+        return f"{_REASONS_UPDATE['never']} (Weights moved by hand lack the optimiser's momentum.)"
+    if done["steps"] > 1:
         return _REASONS_UPDATE["twice"]
-    if "clear" not in done[: done.index("step")]:
+    if not done["backward"]:
+        return _REASONS_UPDATE["no backward"]
+    if done["cleared between"]:
+        return _REASONS_CLEAR["between"]
+    if not done["cleared before"]:
         return _REASONS_CLEAR["never"]
-    if not pair_wrong:
-        return (
-            "Both numbers are right, and the weights move otherwise: is the sum of both given to backward, with the penalty's "
-            "graph kept (create_graph=True, no detach, no .item() before), and is nothing else in the gradients?"
-        )
     return None
+
+
+def _where_reasons(seen: Seen, expected: Seen, _: tuple[Any, ...]) -> str | None:
+    """Say which part is wrong: the step, the cross-entropy, the penalty, or what is returned of them."""
+    moved = differs(seen[_WEIGHTS], expected[_WEIGHTS], rtol=1e-3, atol=1e-5) is not None
+    if seen[_CE] == "not two numbers":
+        more = "and the weights move otherwise than they should" if moved else "the step itself is right"
+        return f"Return two numbers, (cross-entropy, penalty), both from before the step; {more}."
+    ce = differs(seen[_CE], expected[_CE], rtol=1e-3) is not None
+    penalty = differs(seen[_PENALTY], expected[_PENALTY], rtol=1e-3, atol=1e-6) is not None
+    if not moved:
+        if ce and penalty:
+            return "The step is right, what is returned is not: the cross-entropy and the penalty, both from before the step."
+        told = guess([seen[_CE if ce else _PENALTY]], [expected[_CE if ce else _PENALTY]])
+        which = "first number is not the cross-entropy" if ce else "second number is not the penalty"
+        if not ce and not penalty:
+            return _REASONS_GIVES["graph"]
+        return f"The step is right, and the {which} from before it. {told or ''}".rstrip()
+    if ce:
+        return (
+            "The cross-entropy is wrong already: it is F.cross_entropy(logits, labels) of the logits of the images as they are, in "
+            "training mode, mean over the images."
+        )
+    if penalty:
+        return (
+            "The cross-entropy is right, the penalty is not. Go through it: the gradient of each image's own logit by the images, only "
+            "where the mask is True, squared, summed over the pixels of an image, mean over the images."
+        )
+    return (
+        "Both numbers are right, and the weights move otherwise: is cross-entropy + strength x penalty given to backward, with the "
+        "penalty's graph kept (create_graph=True, no detach, no .item() before), and does nothing else change the gradients, such as "
+        "clipping, or an earlier backward?"
+    )
 
 
 def _judge_right_reasons_step(answer: Any) -> str:
@@ -1522,9 +1973,10 @@ def _judge_right_reasons_step(answer: Any) -> str:
         *(wrong(text, gives=gives) for gives, text in _REASONS_GIVES.items()),
     ]
     try:
-        judge_function(
+        _judge(
             answer,
             name,
+            fallback=_where_reasons,
             reference=_reasons,
             cases=[
                 _reasons_case(6, 7, (5, 4), 0.3, 1),
@@ -1551,6 +2003,7 @@ def _reasons_crash(wrong: Wrong) -> Wrong:
         ("grad can be implicitly created only for scalar", "The gradient is taken of several numbers at once: sum the logits first, .sum()."),
         ("Trying to backward through the graph a second time", "The graph was freed by the first gradient: create_graph=True keeps it."),
         ("does not require grad", "Something is cut off from the graph: x.requires_grad_() before the model is called, create_graph=True, and no .item(), detach or no_grad on the way."),
+        ("'float' object has no attribute 'item'", "penalty or cross-entropy is a plain number already: keep tensors until the step is taken, or nothing can be differentiated."),
         ("'tuple' object", "torch.autograd.grad returns a tuple: (gradient,) = torch.autograd.grad(...), or take its [0]."),
         ("tuple indices", "torch.autograd.grad returns a tuple: (gradient,) = torch.autograd.grad(...), or take its [0]."),
         ("must match the size of tensor", "Gradient (B, 1, H, W) and masks (B, H, W) do not fit: give the masks the axis of channels, masks[:, None]."),

@@ -278,9 +278,10 @@ wrong("accuracy_by_group", "rounded")(
 wrong("accuracy_by_group", "dictionary of its own|four numbers|three")(
     wilson(last="(p, (c - h) / s, (c + h) / s, n)")
 )
-wrong("accuracy_by_group", "number that can be 0|NaN|divided by|interval of group")(
-    wilson(root="math.sqrt(p * (1 - p) / int(n - 1)) + 0 * ({})")
-)
+wrong(
+    "accuracy_by_group",
+    "number that can be 0|NaN|divided by|width of the interval|middle and width|its width",
+)(wilson(root="math.sqrt(p * (1 - p) / int(n - 1)) + 0 * ({})"))
 
 # deletion_curve ---------------------------------------------------------------------------------------------
 
@@ -728,7 +729,7 @@ wrong("fit_temperature", "right are used|Only answers")(
         "return grid[np.argmin([F.cross_entropy(logits[ok] / t, labels[ok]).item() for t in grid])]",
     )
 )
-wrong("fit_temperature", "NaN|positive|arrived|past the least")(
+wrong("fit_temperature", "NaN|positive|arrived|past the least|run away")(
     temperature(
         "t = torch.ones(1, requires_grad=True)",
         "opt = torch.optim.SGD([t], lr=50.0)",
