@@ -213,8 +213,8 @@ assert near == unnoticed
 print("Three do harm, two go unnoticed, and none raises an error.")
 
 # %% [markdown]
-# Mirrored faces are as good as others here, and with `eval()` forgotten, batch norm takes mean and variance from the many pixels of the
-# one picture. Unnoticed is not harmless: the answer to a picture now depends on which other pictures come along with it.
+# Mirrored faces are as good as others here, and with `eval()` forgotten, batch norm takes mean and variance from the pixels of the
+# one picture, 9 to 144 a channel. Unnoticed is not harmless: the answer to a picture now depends on which other pictures come along with it.
 
 # %%
 wrong_mode = copy.deepcopy(network).train()
@@ -338,7 +338,7 @@ print("to the last bit:", gap == 0)
 # $$\gamma\,\frac{(w * x + b) - \mu}{\sqrt{\sigma^2 + \epsilon}} + \beta \;=\; (s\,w) * x + \big(\beta + s\,(b - \mu)\big), \qquad
 # s = \frac{\gamma}{\sqrt{\sigma^2 + \epsilon}}.$$
 #
-# The exporter has done it. The first filter in the file should be the network's, times $s$:
+# The exporter has done it. The weights of the first convolution in the file should be the network's, each filter times its $s$:
 
 # %%
 conv, norm = network.blocks[0].conv, network.blocks[0].norm
@@ -373,8 +373,8 @@ megabytes.map("{:.1f} MB".format)
 # For a web page this is the waiting time of every first visitor: at 10 megabits a second, 8 seconds for every 10 megabytes.
 #
 # Half precision has about three decimal digits and ends at 65,504. Weights fit easily, and their rounding rarely changes an
-# answer; sums along the way may not fit. Many processors, and WebAssembly in the browser, compute in float32 anyway: there,
-# float16 halves the download and nothing else.
+# answer; sums along the way may not fit. Many processors compute in float32 anyway, and so does a browser (WebAssembly, further
+# below): there, float16 halves the download and nothing else.
 
 # %%
 for value in (0.1, 2049, 65_504, 70_000):
@@ -650,8 +650,9 @@ print("Milliseconds each; 64 at once cost less than 64 alone, at best.")
 # - **Preparing the picture is your code again**, in another language. Here most demos go wrong.
 #
 # A camera gives, say, 640 x 480 coloured pixels; the network knows 48 x 48 grey ones. Cut out a square, turn it grey, and make it small
-# **as the training pictures were made small**: each pixel the mean of the area it covers. What a canvas does by default, or
-# taking every tenth pixel, is something else:
+# **as the training pictures were made small**. The contest's paper does not say how FER-2013's were; the mean of the area that each new
+# pixel covers is the safe choice, for it uses every pixel and is the same sum in every language. Taking every tenth pixel is something
+# else, and what a canvas does by default differs between browsers:
 
 # %%
 face = draw_faces(emotion_units("surprise"), size=480)[0].astype(float)
@@ -713,8 +714,9 @@ assert surest["upside down"].mean() > 2 / 7
 print("On noise, too, it often names an emotion with a large share.")
 
 # %% [markdown]
-# A share of 90% is not "right in 9 of 10". At best it is that for pictures like those it was calibrated on (chapter 10), and nothing at
-# all for others. The seven have no way to say *none of these* or *I do not know*. So a demo that people will meet says, beside the bars:
+# A share of 90% is not "right in 9 of 10". Where a network is calibrated in the sense of chapter 10 (which is not
+# what the calibration set above does), it is that for pictures like those of the test, and nothing at all for others. The seven have no
+# way to say *none of these* or *I do not know*. So a demo that people will meet says, beside the bars:
 #
 # - **what it shows**: which of seven words, written beside other pictures, fits this picture best. Not what someone feels;
 # - **how often it is right**, on which data, by class, with an interval;
@@ -924,7 +926,8 @@ class Packed(nn.Module):
 # *Medium, 15 minutes. Changes a module.*
 #
 # Return a new `nn.Conv2d` that does alone what `conv` and then `norm`, an `nn.BatchNorm2d`, do in evaluation. It takes any stride,
-# padding, dilation and groups; `conv` may have a bias or none. Both that you are given stay as they are.
+# padding, dilation and groups; `conv` may have a bias or none. Both that you are given stay as they are, their
+# mode included.
 
 
 # %% exercise="fold"

@@ -564,7 +564,7 @@ def _fold(conv: nn.Conv2d, norm: nn.BatchNorm2d, kind: str = "right") -> Any:
             options["padding"] = conv.padding[0]
         if kind == "first dilation":
             options["dilation"] = conv.dilation[0]
-        kernel: Any = conv.kernel_size
+        kernel: Any = conv.kernel_size[1] if kind == "last kernel" else conv.kernel_size
         made = nn.Conv2d(conv.in_channels, conv.out_channels, kernel, bias=kind != "no bias", **options)
         if kind == "fresh":
             return made
@@ -617,6 +617,7 @@ _FOLD_MISTAKES = {
     "first stride": "Only the first of the two strides is carried over: height and width may differ.",
     "first padding": "Only the first of the two paddings is carried over: height and width may differ.",
     "first dilation": "Only the first of the two dilations is carried over: height and width may differ.",
+    "last kernel": "Only the width of the kernel is carried over: it need not be a square, so pass conv.kernel_size.",
     "fresh": "The new convolution keeps the weights it was born with: copy the folded ones into it.",
 }  # fmt: skip
 
@@ -663,15 +664,21 @@ def _judge_fold(answer: Any) -> str:
                 for one, other in zip(old.state_dict().values(), new.state_dict().values(), strict=True)
             )
             kind = "nn.Conv2d" if isinstance(result, nn.Conv2d) else type(result).__name__
-            seen: dict[str, Any] = {"what comes back": kind, "whether both are as before": whole}
+            modes = all(old.training == new.training for old, new in zip(before, (conv, norm), strict=True))
+            seen: dict[str, Any] = {
+                "what comes back": kind,
+                "whether both are as before": whole,
+                "whether both are in the mode they were in": modes,
+            }
             if isinstance(result, nn.Conv2d):
                 try:
                     with torch.no_grad():
                         seen["its output"] = result.eval()(x)
                         old, new = before[0].weight.flatten(1), result.weight.flatten(1)
-                        seen[TRACE] = old.shape == new.shape and bool(
+                        fresh = old.shape == new.shape and bool(
                             (F.cosine_similarity(old, new, dim=1).abs() < 0.7).all()
                         )
+                        seen[TRACE] = (fresh, result.groups != before[0].groups, result.bias is None)
                 except Exception as error:
                     seen["its output"] = f"{type(error).__name__}: {error}"
             else:
@@ -682,6 +689,7 @@ def _judge_fold(answer: Any) -> str:
 
     def explain(seen: dict[str, Any], _: dict[str, Any], __: tuple[Any, ...]) -> str | None:
         kind = seen["what comes back"]
+        fresh, groups_lost, no_bias = seen.get(TRACE, (False, False, False))
         if kind != "nn.Conv2d":
             return {
                 "Sequential": "That is both, one behind the other; one nn.Conv2d that does the work of both is asked for.",
@@ -704,7 +712,16 @@ def _judge_fold(answer: Any) -> str:
             if "groups" in found or "channels" in found:
                 return f"The new convolution takes another number of channels: are groups carried over, and the weight's shape?\n{found[:150]}"
             return f"The new convolution cannot be run: {found[:150]}"
-        return _FOLD_MISTAKES["fresh"] if seen.get(TRACE) else None
+        if not seen["whether both are in the mode they were in"]:
+            return (
+                "conv or norm is left in another mode: eval() on it reaches the network that it belongs to. Nothing here needs it; "
+                "running_mean and running_var can be read in any mode."
+            )
+        if no_bias:
+            return _FOLD_MISTAKES["no bias"]
+        if groups_lost:
+            return "The groups of conv are not carried over."
+        return _FOLD_MISTAKES["fresh"] if fresh else None
 
     def judge() -> None:
         judge_function(
@@ -726,6 +743,7 @@ def _judge_fold(answer: Any) -> str:
         judge,
         [
             ("NoneType", "A convolution without bias has `bias` None: take 0 for it then."),
+            (r"doesn't match the broadcast shape \[5, 2, 1, 3\]", "Only the height of the kernel is carried over: it need not be a square, so pass conv.kernel_size."),
             ("must match the size of tensor|broadcast|must match except", "s has one value for each output channel, the first axis of the weight: s[:, None, None, None]; and with groups, the weight has fewer input channels."),
             ("leaf Variable|in-place", "A parameter is changed in place: do that under torch.no_grad(), or make a new one with nn.Parameter."),
             ("cannot assign", "A layer's weight is a parameter: wrap the tensor in nn.Parameter, or copy_ it under torch.no_grad()."),
@@ -795,12 +813,15 @@ def _quantise(x: Tensor, low: float, high: float, kind: str = "right") -> Any:
     }.get(kind, lambda: (ratio + 0.5).floor() if kind != "zero unrounded" else ratio)()
     if kind == "times scale":
         whole = (x * scale).round()
+    if kind == "int8 grid":
+        zero -= 128
     places = whole - zero if kind == "minus zero" else whole + zero
+    unclipped = places
     if kind == "zero unrounded":
         places = places.round()
     if kind == "after zero down":
         places = (ratio + zero).floor()
-    ends = {"no clip": None, "to 256": (0, 256), "signed": (-128, 127), "127 below": (-127, 127), "signed grid": (-127, 127), "signed grid 128": (-128, 127), "from 1": (1, 255),
+    ends = {"no clip": None, "to 256": (0, 256), "signed": (-128, 127), "int8 grid": (-128, 127), "127 below": (-127, 127), "signed grid": (-127, 127), "signed grid 128": (-128, 127), "from 1": (1, 255),
             "wrapped": None, "below only": (0, math.inf), "above only": (-math.inf, 255), "to 1": (0, 1),
             "to the range": given}.get(kind, (0, 255))  # fmt: skip
     if ends is not None:
@@ -816,6 +837,7 @@ def _quantise(x: Tensor, low: float, high: float, kind: str = "right") -> Any:
         "back zero unscaled": lambda: scale * places - zero,
         "back wrapped": lambda: scale * ((places - zero) % 256),
         "back from low": lambda: low + scale * places,
+        "back unclipped": lambda: scale * (unclipped - zero),
         "back is x": lambda: x,
         "back clipped x": lambda: x.clamp(low, high),
         "back over 255": lambda: places / 255,
@@ -861,6 +883,7 @@ _GRID_MISTAKES = {
     "to 256": "The last place is 255, not 256: clamp to 0 to 255.",
     "from 1": "The first place is 0, not 1: clamp to 0 to 255.",
     "signed": "Those are places of signed numbers, -128 to 127; 0 to 255 are asked for.",
+    "int8 grid": "Those are the places of int8, from -128 to 127; 0 to 255 are asked for, so the zero point is not moved by 128.",
     "127 below": "Those are places of signed numbers, -127 to 127; 0 to 255 are asked for.",
     "below only": "Places above 255 are not clipped.",
     "above only": "Places below 0 are not clipped.",
@@ -876,6 +899,7 @@ _GRID_MISTAKES = {
     "Convert to float first.",
     "back from low": "On the way back it starts from low; then 0 does not come back as 0. Use scale * (q - zero point).",
     "back minus low": "On the way back low is subtracted; use scale * (q - zero point).",
+    "back unclipped": "q is clipped, back is not: compute it from the clipped places, for no others are stored.",
     "back is x": "back is x itself; it is what the places stand for, with their rounding error.",
     "back clipped x": "back is x, clipped; it is what the places stand for, with their rounding error.",
     "back over 255": "On the way back it is divided by 255: use scale * (q - zero point).",
@@ -1275,6 +1299,8 @@ def _same(reference: Any, other: Any, batches: Sequence[Any], kind: str = "right
             if not fits or (not finite and kind not in ("nan passes", "nan gap", "nan left out", "inf only")):
                 gaps.append(np.inf)
                 agree.append(False)
+                if kind == "stops":
+                    break
                 continue
             gap = _gap(kind, expected, found)
             limit = _limit(kind, expected, overall)
@@ -1299,6 +1325,8 @@ def _same(reference: Any, other: Any, batches: Sequence[Any], kind: str = "right
                 good = bool(np.array_equal(found, expected))
             gaps.append(gap)
             agree.append(good)
+            if kind == "stops" and not good:
+                break
     gap = max(gaps)
     if kind == "last gap":
         gap = gaps[-1]
@@ -1378,6 +1406,7 @@ _SAME_MISTAKES = {
     "shape ignored": "The shapes are not compared: NumPy stretches (1, 7) to the batch's shape, and a frozen batch size goes unseen.",
     "first batch": "Only the first batch is compared (is the `return` inside the loop?).",
     "last batch": "Only the last batch counts.",
+    "stops": "It stops at the first batch that does not agree; the greatest difference is asked for over all batches.",
     "last gap": "The difference is that of the last batch; keep the greatest of all.",
     "mean gap": "The difference is the mean over the batches; keep the greatest.",
     "sum gap": "The differences of the batches are added up; keep the greatest.",
@@ -1494,11 +1523,15 @@ same_answers = Exercise("ch12", "same_answers", _judge_same_answers)
 
 
 class _World:
-    """A clock that stands still but for what is done: a cold first call, an interruption now and then."""
+    """A clock that stands still but for what is done: a cold first call, an interruption now and then.
 
-    def __init__(self, unit: float) -> None:
+    However often somebody warms up, the median stays the same. Where repeats is even, the two calls in the middle
+    differ, so that it shows who takes one of them alone.
+    """
+
+    def __init__(self, unit: float, even: bool) -> None:
         self.now, self.unit, self.log = 500.0, unit, ""
-        self.durations = (4.0, 40.0, 4.0, 3.0, 4.0)
+        self.durations = (6.0, 40.0, 4.0, 5.0, 3.0, 7.0) if even else (4.0, 40.0, 4.0, 3.0, 4.0)
 
     def clock(self) -> float:
         self.log += "c"
@@ -1515,7 +1548,9 @@ class _World:
         if not isinstance(x, _Input):
             raise TypeError("call takes what make_input() returns")
         number = self.log.count("r")
-        self.now += (0.15 if number == 0 else self.durations[(number - 1) % 5] / 1000) * self.unit
+        self.now += (
+            0.15 if number == 0 else self.durations[(number - 1) % len(self.durations)] / 1000
+        ) * self.unit
         self.log += "r"
         return 0
 
@@ -1539,7 +1574,7 @@ def _median_ms(
         x = make_input()
     if warm == "yes":
         call(make_input() if timed_input != "no" else x)
-    taken = []
+    taken, since = [], []
     whole = clock()
     if timed_input == "once":
         x = make_input()
@@ -1549,6 +1584,7 @@ def _median_ms(
             x = make_input()
         call(x)
         taken.append(unit * (clock() - begun))
+        since.append(unit * (clock() - whole))
     total = unit * (clock() - whole)
     taken = taken[1:] if warm == "dropped" else taken
     taken = sorted(taken) if take != "unsorted" else taken
@@ -1561,6 +1597,9 @@ def _median_ms(
         "greatest": lambda: taken[-1],
         "last": lambda: taken[-1],
         "unsorted": lambda: taken[len(taken) // 2],
+        "upper": lambda: taken[len(taken) // 2],
+        "lower": lambda: taken[(len(taken) - 1) // 2],
+        "since": lambda: float(np.median(since)),
         "trimmed": lambda: float(np.mean(taken[1:-1])),
     }[take]()
 
@@ -1573,6 +1612,9 @@ _TAKES = {
     "least": "It takes the least time, the luckiest call: take the median.",
     "greatest": "It takes the greatest time, the most disturbed call: take the median.",
     "unsorted": "It takes the call in the middle of the list, which is not sorted: sort first, or use statistics.median.",
+    "upper": "Of an even number of calls it takes the upper of the two in the middle; the median is the mean of both, as in statistics.median.",
+    "lower": "Of an even number of calls it takes the lower of the two in the middle; the median is the mean of both, as in statistics.median.",
+    "since": "Each call is timed from the start of the loop: ask the clock anew before every call.",
     "trimmed": "It takes the mean without the extremes: take the median.",
 }
 _WARM = {
@@ -1593,7 +1635,7 @@ _UNITS = {1000.0: "", 1.0: "That is in seconds: milliseconds are asked for.", 1e
 def _judge_median_ms(answer: Any) -> str:
     def case(repeats: int, unit: float) -> Case:
         def make() -> tuple[Any, ...]:
-            world = _World(unit)
+            world = _World(unit, even=repeats % 2 == 0)
             return world.call, world.make_input, world.clock, repeats
 
         def observe(result: Any, arguments: tuple[Any, ...]) -> dict[str, Any]:
@@ -1615,6 +1657,8 @@ def _judge_median_ms(answer: Any) -> str:
         if not asked:
             return "The clock that is passed in is never asked: use clock(), or nobody can test the function."
         if found is not None and found.size == 1 and not differs(found, expected[RESULT], rtol=1e-6):
+            if runs <= 2 < arguments[3]:
+                return f"call is timed once, and repeats is {arguments[3]}: is the `return` inside the loop?"
             if runs < arguments[3] or runs > arguments[3] + 10:
                 return f"call runs {runs} times, and repeats is {arguments[3]}: is a number typed in?"
             return (

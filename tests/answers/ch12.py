@@ -433,6 +433,33 @@ wrong("fold", "mean must be multiplied")(
     folded(NEW, S, OLD, W, "new.bias.data = (norm.bias + s * b - norm.running_mean).data", R)
 )
 
+_MADE = (
+    "new = nn.Conv2d(conv.in_channels, conv.out_channels, {}, conv.stride, conv.padding, conv.dilation, {})"
+)
+wrong("fold", "groups of conv are not")(
+    folded(
+        _MADE.format("conv.kernel_size", "1"), S, OLD, "with torch.no_grad():",
+        "    new.weight.copy_(conv.weight * s[:, None, None, None])",
+        "    new.bias.copy_(norm.bias + s * (b - norm.running_mean))", R,
+    )
+)  # fmt: skip
+for _place, _side in enumerate(("height", "width")):
+    wrong("fold", f"{_side} of the kernel")(
+        folded(
+            _MADE.format(f"conv.kernel_size[{_place}]", "conv.groups"), S, OLD, "with torch.no_grad():",
+            "    new.weight.copy_(conv.weight * s[:, None, None, None])",
+            "    new.bias.copy_(norm.bias + s * (b - norm.running_mean))", R,
+        )
+    )  # fmt: skip
+wrong("fold", "another mode")(folded("norm.eval(); conv.eval()", NEW, S, OLD, W, BIAS, R))
+wrong("fold", "has no bias")(
+    folded(
+        "new = copy.deepcopy(conv)", S, W,
+        "if new.bias is not None:",
+        "    new.bias.data = (norm.bias + s * (conv.bias - norm.running_mean)).data", R,
+    )
+)  # fmt: skip
+
 # quantise ---------------------------------------------------------------------------------------------------
 
 
@@ -543,6 +570,19 @@ wrong("quantise", "come round|256 is 0")(
 wrong("quantise", "changes its argument")(
     grid(WIDE, SCALE, ZERO, "x /= scale", "q = (x.round() + zero).clamp(0, 255)", BACK)
 )
+
+wrong("quantise", "back is not")(
+    grid(
+        WIDE, SCALE, ZERO, "q = torch.round(x / scale) + zero",
+        "return q.clamp(0, 255), (q - zero) * scale",
+    )
+)  # fmt: skip
+wrong("quantise", "places of int8")(
+    grid(
+        WIDE, SCALE, "zero = round(-low / scale) - 128",
+        "q = torch.clamp(torch.round(x / scale) + zero, -128, 127)", BACK,
+    )
+)  # fmt: skip
 
 # calibration_images -----------------------------------------------------------------------------------------
 
@@ -852,6 +892,10 @@ wrong("same_answers", "shapes")(
     )
 )
 
+wrong("same_answers", "stops at the first batch")(
+    loop(AB, BAD, GAP, KEEP, "if gap > 1e-4 * np.abs(a).max(): return worst, False")
+)
+
 # median_ms --------------------------------------------------------------------------------------------------
 
 
@@ -970,6 +1014,15 @@ wrong("median_ms", "Making the input is timed")(
 wrong("median_ms", "range\\(repeats\\)")(
     timing(X, WARM, T, "for _ in repeats:", EACH, "return statistics.median(t)")
 )
+
+wrong("median_ms", "mean of both")(timing(X, WARM, T, FOR, EACH, "return sorted(t)[len(t) // 2]"))
+wrong("median_ms", "mean of both")(timing(X, WARM, T, FOR, EACH, "return statistics.median_low(t)"))
+wrong("median_ms", "clock anew")(
+    timing(
+        X, WARM, T, "b = clock()", FOR,
+        "    call(x); t.append(1000 * (clock() - b))", "return statistics.median(t)",
+    )
+)  # fmt: skip
 
 # model_card -------------------------------------------------------------------------------------------------
 
