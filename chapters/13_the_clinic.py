@@ -23,10 +23,10 @@
 # > **Time** 65 minutes to read and run, 130 more for the nine exercises.
 #
 # Most mistakes of this field do not crash. The program runs to its end, prints a plausible number, and the number is
-# wrong by one point or by thirty. None of the mistakes below is invented: each stands in public code, often in a line
-# that looks like all the others. This chapter is a hospital ward. Eight reproductions lie in it, each with one mistake.
-# You get a *chart*, that is curves, tables and a few lines of code, and you are to say what ails the patient, by which
-# finding you know, and to mend it. A ninth has two mistakes at once.
+# wrong by one point or by thirty. None of the mistakes below is invented: their like stands in public code, often in a
+# line that looks like all the others. This chapter is a hospital ward. Eight reproductions lie in it, each with one
+# mistake. You get a *chart*, that is curves, tables and a few lines of code, and you are to say what ails the patient,
+# by which finding you know, and to mend it. A ninth has two mistakes at once.
 
 # %%
 # Run this cell first. BUDGET may be "smoke", "quick", "full" or "auto".
@@ -235,15 +235,16 @@ print("test images labelled disgust:", audit["counts"]["test"]["disgust"])
 # 4. A second evaluation gives the same report.
 #
 # > **Predict.** What ails patient A, and which of the four findings decides? What would the fourth number be, roughly,
-# > if it were what a reader takes it for: about the same, five points higher or five points lower?
+# > if it were what a reader takes it for: about the same, many points higher or many points lower?
 #
 # <details><summary>Diagnosis of patient A</summary>
 #
 # Micro-F1, by finding 2. "Micro" adds up hits, false alarms and misses over all classes before it divides. With one
 # answer an image, every miss of one class is a false alarm of another, so precision, recall and F1 are all hits over
 # images: the accuracy, printed four times. What readers expect is macro-F1, the mean over the classes, to which
-# *disgust* counts as much as *happy*. The next cell has both. Nothing is wrong with the network, and the accuracy may
-# be reported; the other three numbers are no evidence.
+# *disgust* counts as much as *happy*. The next cell has both: macro-F1 is many points lower, above all because *disgust*
+# is hardly ever found. Nothing is wrong with the network, and the accuracy may be reported; the other three numbers are
+# no evidence.
 #
 # </details>
 
@@ -269,7 +270,7 @@ read = place[truth]  # the labels as this program reads them
 print(f"accuracy on train, in the log: {record.data['train_accuracy']:.1%}")
 print(f"accuracy on test, found here:  {(preds == read).mean():.1%}")
 
-# %% mystnb={"image": {"alt": "A confusion matrix of patient B in per cent of each row. Angry, fear and happy have their strongest cell on the diagonal; most of disgust is taken for angry. The row called sad is strongest in the column neutral, the row called surprise in the column sad, and the row called neutral in the column surprise, each well above half; their diagonal cells are near zero or small."}}
+# %% mystnb={"image": {"alt": "A confusion matrix of patient B in per cent of each row. Angry, fear and happy have their strongest cell on the diagonal; most of disgust is taken for angry. The row called sad is strongest in the column neutral, the row called surprise in the column sad, and the row called neutral in the column surprise, each above half; their diagonal cells are near zero or small."}}
 plots.matrix(metrics.confusion_matrix(read, preds))
 plt.show()
 
@@ -320,7 +321,7 @@ pd.DataFrame(chart)[["val", "test"]].T
 # Its chart:
 #
 # 1. Both splits have 3,589 images.
-# 2. The class counts of what is called test.
+# 2. The class counts of what is called test, beside those of chapter 1.
 # 3. Test lies a point or two below val.
 # 4. The kept epoch is the best one on what is called val.
 #
@@ -385,10 +386,10 @@ pd.DataFrame(rows).rename_axis(columns="batch size").T
 # <details><summary>Diagnosis of patient D</summary>
 #
 # The last batch is dropped, by finding 3. An accuracy on 3,589 images is a number of hits over 3,589, whatever the
-# network does. A network in train mode may give other hits at other batch sizes, but always a whole number of them.
-# With `drop_last=True`, which is right for training, 64 leaves out 5 images and 2,000 leaves out 1,589. As the images
-# come class after class, those left out are all of the last classes. For this network it costs less than half a point,
-# but each batch size gives a number of its own, and one may be chosen. Without `drop_last` the plain mean of the
+# network does. A network in train mode may give other hits at other batch sizes, but always a whole number of them. With
+# `drop_last=True`, which is right for training, 64 leaves out 5 images and 2,000 leaves out 1,589. As the images come
+# class after class, those left out are all of the last classes. For this network it moves the number by less than half a
+# point, but each batch size gives a number of its own, and one may be chosen. Without `drop_last` the plain mean of the
 # batches' accuracies is wrong as well: the small last batch counts as much as a full one.
 #
 # </details>
@@ -447,8 +448,8 @@ print(f"values of a batch: {batch.min():.3f} to {batch.max():.3f}")
 # Pixels scaled twice, by finding 2. From 0 to 255 they have become 0 to 0.004, and after the mean is taken away all lie
 # near −2: every face is the same grey. Labels out of step would give the very same curve and the same answers, so that
 # the loss cannot tell the two apart. Print one batch before you look for anything deeper. A network with batch norm
-# behind its first layer would hide the mistake: it stretches what it gets, and the only trace is a rougher start. And
-# where only the *evaluation* scales twice, the training curve is perfect and the test accuracy that of one class.
+# behind its first layer would mostly hide the mistake, as it stretches what it gets. And where only the *evaluation*
+# scales twice, the training curve is perfect and the test accuracy about that of one class.
 #
 # </details>
 #
@@ -504,7 +505,7 @@ print("Five numbers on faces, one on symmetrical faces, in all runs.")
 #
 # 1. The accuracy is about what is usual.
 # 2. Five evaluations give several numbers.
-# 3. On faces that are their own mirror image, all five agree.
+# 3. On faces that are their own mirror image, and only there, all five agree.
 # 4. The mean over all runs and evaluations is close to that without the flip.
 #
 # > **Predict.** What ails patient F, and which finding decides? Would setting the seed before each evaluation mend it?
@@ -576,10 +577,10 @@ plt.show()
 # <details><summary>Diagnosis of patient G</summary>
 #
 # The model is chosen on test, by finding 2. The best of 24 looks at the same 301 faces is part skill and part luck of
-# these faces; chapter 3 measured it on val, where it is allowed. A leak would lift the *whole* curve above that of
-# fresh faces; here only the kept epoch is lifted. More epochs make it worse, more test images make it smaller. It hides
-# in innocent names: `validation_data=test`, "checkpoint callback", "early stopping", or a folder called `validation`
-# that holds the test images.
+# these faces; chapter 3 showed what such a best is worth. On val it is allowed. A leak would lift the *whole* curve
+# above that of fresh faces; here only the kept epoch is lifted. More epochs make it worse, more test images make it
+# smaller. It hides in innocent names: `validation_data=test`, "checkpoint callback", "early stopping", or a folder
+# called `validation` that holds the test images.
 #
 # </details>
 #
@@ -659,7 +660,7 @@ plt.show()
 #
 # Leaked duplicates, by finding 2: versions of one face lie on both sides. Finding 1 alone proves nothing, since other
 # faces may be harder for many reasons, and val cannot warn, because it leaks as much as test does. The order of two
-# lines did it: first more, then split. Several copies of FER-2013 on the web are made so, and FER-2013 itself has a few
+# lines did it: first more, then split. Some copies of FER-2013 on the web are made so, and FER-2013 itself has a few
 # hundred such images from the start (chapter 1). Taking duplicates out *within* train does not help; what matters is
 # that all versions of one face go to one side.
 #
@@ -752,7 +753,9 @@ print("Four mistakes are large; four are a few points or less.")
 # %% mystnb={"image": {"alt": "Points gained or lost by each of the eight mistakes, a dot for each of eight runs and a bar at their mean. Pixels scaled twice lies near minus 50, alphabetical class order near minus 28; the random flip, the dropped batch, the swap and the choice on test lie within a few points of zero, the last never below it; micro-F1 near plus 9 and leaked duplicates near plus 17."}}
 order = effects.mean().sort_values().index
 plots.seeds(
-    {name: bill[name] for name in order}, label="points gained or lost"
+    {name: bill[name] for name in order},
+    label="points gained or lost",
+    dot="one run",
 )
 plt.show()
 
@@ -762,13 +765,14 @@ plt.show()
 #
 # - **The large losses are the harmless ones.** Nobody publishes a network that has learned nothing. Scaling twice costs
 #   a week, not the truth.
-# - **The small gains are the dangerous ones.** A point or two, by choosing on test, is as much as most papers claim for
+# - **The small gains are the dangerous ones.** A point or two, by choosing on test, is as much as many papers claim for
 #   their new block; and it never lies below zero, so that it does not average out over runs.
-# - **The mean does not tell all.** A swap or a flip moves single runs by points in either direction. Who tries several
+# - **The mean does not tell all.** A swap moves single runs by several points in either direction. Who tries several
 #   things and keeps the best number turns spread into gain.
 #
-# How does the gain from choosing on test depend on the number of epochs to choose from, and of test images? In a
-# running notebook, move both. The curve has no skill in it at all: every "epoch" is an equally good network.
+# How does the gain from choosing on test depend on the number of epochs to choose from? The curve below shows it; in a
+# running notebook, move the number of test images and the accuracy. There is no skill in it at all: every "epoch" is an
+# equally good network.
 
 
 # %%
@@ -831,7 +835,7 @@ print(f"test, without shifts: {leaked.mean():.1%}")
 assert abs(sick[0].mean() - unseen.mean()) < 0.12
 assert leaked.mean() - sick[0].mean() > 0.05
 assert (sick[0] != sick[1]).any()
-print("Two mistakes nearly cancel; mending one makes it worse.")
+print("Two mistakes nearly cancel; mending the shift alone misleads.")
 
 # %% [markdown]
 # > **Predict.** You find the shift first, switch it off, and the accuracy rises by many points. What do you report?
@@ -917,8 +921,8 @@ print("Two mistakes nearly cancel; mending one makes it worse.")
 #
 # <details><summary>The number is invented</summary>
 #
-# Do not say so. It is rounded: 2,518 hits are 70.16%, and 2,517 are 70.13%. So 70.15% is no share of 3,589; but cutting
-# off or a dropped batch explain it.
+# Do not say so. Rounded, 2,518 hits are 70.16%, and 2,517 are 70.13%. So 70.15% is no rounded share of 3,589; but
+# cutting off, or a dropped batch, would explain it.
 #
 # </details>
 #
@@ -1053,9 +1057,9 @@ def to_emotions(labels, folders):
 # *Easy, 10 minutes.*
 #
 # `paths` are texts such as `"archive/test/happy/PrivateTest_88305.jpg"`. Return `{"train": [...], "val": [...], "test":
-# [...]}`, the paths as they are and in their order. The file's own name decides: `Training_...` is train,
+# [...]}`, the paths as they are and in their order. How the file's own name begins decides: `Training_...` is train,
 # `PublicTest_...` val, `PrivateTest_...` test. Folders may be called anything, also `test` or `PublicTest_copy`; leave
-# out files whose own names are none of the three.
+# out files whose own names begin otherwise, such as `old_PrivateTest_1.jpg`.
 
 
 # %% exercise="splits"

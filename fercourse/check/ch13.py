@@ -365,7 +365,6 @@ def _judge_to_emotions(answer: Any) -> str:
         answer,
         "to_emotions",
         causes={
-            "size 0": "There may be no image at all: give np.vectorize its otypes=[int], or make a table.",
             "only integer scalar": "A list takes one number at a time: go through the labels, or make the table an array.",
             "tuple indices must be": "EMOTIONS[...] asks for a number; the place of a name is EMOTIONS.index(name).",
             "list indices must be": "A list takes one whole number at a time: go through the labels, or make the table an array.",
@@ -383,7 +382,6 @@ def _judge_to_emotions(answer: Any) -> str:
             case("two folders, ['sad', 'happy']", ["sad", "happy"]),
             case("folders in the data set's own order", EMOTIONS),
             case("one image", _BY_NAME, [5]),
-            case("no image at all", _BY_NAME, []),
         ],
         mistakes=[
             Mistake(lambda y, f: np.asarray(y), "The labels come out as they went in: number k still means folder k, not EMOTIONS[k]."),
@@ -409,7 +407,7 @@ def _judge_to_emotions(answer: Any) -> str:
 
 
 def _listed(result: Any, _: tuple[Any, ...]) -> dict[str, Any]:
-    """Take iterators that hold numbers for lists; let an empty list be empty numbers."""
+    """Take iterators that hold numbers for lists."""
     if isinstance(result, (map, range)):
         result = list(result)
     return {RESULT: result}
@@ -579,6 +577,9 @@ def _judge_splits(answer: Any) -> str:
     others = mixed(
         [*plain[:9], "archive/test/Thumbs.db", "archive/train/happy/.DS_Store", "archive/readme.txt"]
     )
+    within = mixed(
+        [*plain[:9], "archive/test/happy/old_PrivateTest_12.jpg", "archive/train/fear/my_Training_7.jpg"]
+    )
     alone = files("fer/", {"PrivateTest": 3})
     elsewhere = mixed(
         files("fer/", {"Training": 3, "PublicTest": 3, "PrivateTest": 3},
@@ -617,6 +618,7 @@ def _judge_splits(answer: Any) -> str:
             case(named, "copies under folders such as /data/PrivateTest_copy/"),
             case(others, "paths with files among them that are no images"),
             case(alone, "paths of PrivateTest alone"),
+            case(within, "paths with old_PrivateTest_12.jpg and my_Training_7.jpg among them"),
             case([], "no path at all"),
         ],
         mistakes=[
@@ -630,6 +632,7 @@ def _judge_splits(answer: Any) -> str:
             wrong("Everything that is neither Training nor PublicTest is called test, also files that are no images of the data set: leave them out.", _by(lambda p: {"Training": "train", "PublicTest": "val"}.get(own_name(p).partition("_")[0], "test"))),
             wrong("Everything that is neither Training nor PrivateTest is called val, also files that are no images of the data set: leave them out.", _by(lambda p: {"Training": "train", "PrivateTest": "test"}.get(own_name(p).partition("_")[0], "val"))),
             wrong("Everything that is neither PublicTest nor PrivateTest is called train, also files that are no images of the data set: leave them out.", _by(lambda p: {"PublicTest": "val", "PrivateTest": "test"}.get(own_name(p).partition("_")[0], "train"))),
+            wrong("The word is looked for anywhere in the file's own name; it must stand at its start, as in PrivateTest_88305.jpg.", _by(lambda p: _anywhere("Training", "PublicTest", "PrivateTest")(own_name(p)))),
             wrong("The paths are sorted: leave them in the order in which they came.", lambda p: _splits(sorted(p))),
             wrong("Those are counts; the paths themselves are asked for.", lambda p: {k: len(v) for k, v in _splits(p).items()}),
             wrong("Those are the files' names; the whole paths are asked for, as they came.", lambda p: {k: [own_name(x) for x in v] for k, v in _splits(p).items()}),
@@ -700,7 +703,7 @@ def _named_share(found: float, hits: np.ndarray, size: int) -> str | None:
     kinds: list[tuple[float, str]] = [
         (100 * hits.mean(), "It is in per cent: a share between 0 and 1 is asked for."),
         (hits.sum(), "It is the number of hits: divide by the number of images."),
-        (1 - hits.mean(), "It is the share of wrong answers."),
+        (1 - hits.mean(), "It is the share of wrong answers: is it != for ==, or has .argmax(dim=1) lost its dim?"),
         (np.mean([b.mean() for b in batches]), "It is the plain mean of the batches' accuracies. The last batch is smaller, and counts as much as a whole one: count hits, and divide once by the number of images."),
         (np.mean([b.mean() for b in batches[: max(1, n // size)]]), "The last batch, which is smaller, is left out of the mean."),
         (hits[:whole].sum() / n, "The hits of the last batch are missing, though its images are counted."),
@@ -872,6 +875,7 @@ def _input(mean: Any, std: Any, images: Any, kind: str = "right") -> Tensor:
         "no mean": lambda: once / std,
         "times": lambda: (once - mean) * std,
         "after": lambda: once / std - mean,
+        "brackets": lambda: once - mean / std,
         "plus": lambda: (once + mean) / std,
         "own": lambda: (once - once.mean()) / once.std(),
         "own each": lambda: (once - once.mean((1, 2), keepdim=True)) / once.std((1, 2), keepdim=True),
@@ -896,7 +900,7 @@ def _input(mean: Any, std: Any, images: Any, kind: str = "right") -> Tensor:
 def _about_input(result: Any, _: tuple[Any, ...]) -> dict[str, Any]:
     """Compare shape and values; of which kind the numbers are is asked afterwards."""
     if isinstance(result, Tensor):
-        return {"its shape": list(result.shape), RESULT: result.float()}
+        return {"its shape": str(tuple(result.shape)), RESULT: result.float()}
     return {"its shape": None, RESULT: result}
 
 
@@ -975,6 +979,7 @@ def _judge_input_layer(answer: Any) -> str:
         "no mean": "mean is not taken away.",
         "times": "It multiplies by std: divide.",
         "after": "mean is taken away after dividing by std: (x - mean) / std.",
+        "brackets": "The brackets are missing: x - mean / std divides mean alone; (x - mean) / std.",
         "plus": "mean is added: take it away.",
         "own": "The batch's own mean and spread are used, so that a face depends on the others beside it: use the mean and std that are given.",
         "own each": "Each image's own mean and spread are used: use the mean and std that are given.",
@@ -1073,7 +1078,7 @@ def _how(x: Tensor, seen: Tensor) -> list[str]:
 def _judge_flip(answer: Any) -> str:
     want_module(answer, "FlipInTraining")
     causes = {
-        "size of tensor a": "The lots need a shape that fits images (N, 1, height, width): one lot an image is (N, 1, 1, 1).",
+        "size of tensor a": "The lots need a shape that fits images (N, 1, height, width): one lot an image is (N, 1, 1, 1). Or are height and width exchanged (transpose), in place of left and right?",
         "positional argument": "FlipInTraining(network) takes the network, and its forward the images.",
         "no attribute 'network'": "Keep the network: self.network = network in __init__.",
         "no attribute 'forward'": "Keep the network: self.network = network in __init__.",
@@ -1240,6 +1245,10 @@ def _flips_in_training(
         raise Wrong(
             "In train mode the same places of the batch are flipped each time: draw a new lot for each image at every call, without a fixed seed."
         )
+    if all(one.count("flipped") in (len(one) // 2, (len(one) + 1) // 2) for one in whole):
+        raise Wrong(
+            "In train mode exactly half of each batch is flipped, so that the images' lots hang together (and an image alone is always, or never, flipped): draw one for each image, such as torch.rand(len(x)) < 0.5."
+        )
     share = kinds["flipped"] / kinds.total()
     if not 0.38 < share < 0.62:
         raise Wrong(f"In train mode {share:.0%} of the images are flipped; one half is asked for.")
@@ -1373,6 +1382,12 @@ def _judge_choice(found: Any, model: _Growing, log: _Log, epochs: int, words: st
     val, test = log.tables["val"], log.tables["test"]
     best, on_test, on_train = (_first_best(log.tables[name]) for name in ("val", "test", "train"))
     asked = [one for one in log.asked if one[0] == "test"]
+    if not log.trained:
+        raise Wrong(f"Nothing is trained: call train_one_epoch(model) in each epoch.\n{where}.")
+    if log.trained == epochs - 1 > 1:
+        raise Wrong(
+            f"It trains {log.trained} of {epochs} epochs: does the range end one too soon, as range(1, epochs) does, or does a `return` or `break` stand inside the loop?\n{where}."
+        )
     if log.trained < epochs:
         raise Wrong(
             f"It trains {log.trained} of {epochs} epochs: does a `return` or `break` stand inside the loop?\n{where}."
@@ -1465,6 +1480,10 @@ def _judge_epoch(epoch: int, log: _Log, best: int, on_train: int, epochs: int, w
     if epoch == 0 and 0 in ages:
         raise Wrong(
             f"The untrained model is among the choices: look at val after each epoch, not before the first.\n{where}."
+        )
+    if epoch == 0 and best == 1 and not any(val[1:]):
+        raise Wrong(
+            f"No epoch is kept where nothing is right on val: is the best so far 0 at the start, and compared by >? An accuracy of 0 must do as well; begin below 0.\n{where}."
         )
     if epoch == best - 1 and 0 not in ages:
         raise Wrong(f"Epochs are counted from 1; {epoch} is returned for epoch {best}.\n{where}.")

@@ -107,7 +107,7 @@ PATIENTS: dict[str, Patient] = {
         2,
         (
             "both splits have 3,589 images",
-            "the class counts of what is called test",
+            "the class counts of what is called test, beside those of chapter 1",
             "test lies a point or two below val",
             "the kept epoch is the best one on what is called val",
         ),
@@ -180,7 +180,7 @@ PATIENTS: dict[str, Patient] = {
         (
             "the accuracy is about what is usual",
             "five evaluations give several numbers",
-            "on faces that are their own mirror image, all five agree",
+            "on faces that are their own mirror image, and only there, all five agree",
             "the mean over all runs is close to that without the flip",
         ),
         {

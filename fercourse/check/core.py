@@ -374,6 +374,8 @@ def _numbers_differ(found: Any, expected: Any, rtol: float, atol: float) -> str 
 
 
 def _number(value: Any) -> str:
+    if isinstance(value, np.str_):
+        value = str(value)
     return f"{value:.6g}" if isinstance(value, (int, float, np.number)) else shown(value)
 
 

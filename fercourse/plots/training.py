@@ -75,6 +75,7 @@ def seeds(
     *,
     paper: Mapping[str, float] | None = None,
     label: str = "accuracy on val, %",
+    dot: str = "one seed",
     ax: Axes | None = None,
 ) -> Axes:
     """Draw a dot for each seed and a bar at their mean, a row an experiment; 'pending' where there is none.
@@ -83,6 +84,7 @@ def seeds(
         rows: a name to its accuracies, shares between 0 and 1, from top to bottom; empty: not run yet.
         paper: a name to what a paper reports of it, drawn as a diamond.
         label: what the accuracies are.
+        dot: what one dot is.
     """
     paper, names = paper or {}, list(rows)
     ax = axes_of(ax, 6.4, 1.0 + 0.42 * len(names))
@@ -98,7 +100,7 @@ def seeds(
             ax.plot(100 * paper[name], place, "D", color=PALETTE[5], fillstyle="none", markersize=7)
     keys: list[tuple[str, dict[str, Any]]] = []
     if any(len(values) for values in rows.values()):
-        keys.append(("one seed", {"marker": "o", "linestyle": "", "color": PALETTE[0], "alpha": 0.6}))
+        keys.append((dot, {"marker": "o", "linestyle": "", "color": PALETTE[0], "alpha": 0.6}))
         keys.append(("mean", {"marker": "|", "linestyle": "", "color": PALETTE[6], "markersize": 11}))
     if paper:
         keys.append(("the paper", {"marker": "D", "linestyle": "", "color": PALETTE[5], "fillstyle": "none"}))

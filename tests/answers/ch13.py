@@ -261,6 +261,13 @@ wrong("to_emotions", "alphabetical")(
     emotions("return np.array([sorted(EMOTIONS).index(folders[k]) for k in labels], dtype=int)")
 )
 
+right("to_emotions")(
+    emotions(
+        "places = {name: k for k, name in enumerate(EMOTIONS)}",
+        "return np.vectorize(lambda k: places[folders[k]])(labels)",
+    )
+)
+
 # splits -----------------------------------------------------------------------------------------------------
 
 
@@ -412,6 +419,16 @@ wrong("splits", "looked up on the disk")(
     parts("return {'train': list(Path('archive/train').glob('*/*.jpg')), 'val': [], 'test': []}")
 )
 wrong("splits", "return|None")(parts(*START, "    out['train'].append(path)"))
+
+wrong("splits", "anywhere in the file's own name")(
+    parts(
+        *START,
+        "    if 'Training' in name: out['train'].append(path)",
+        "    elif 'PublicTest' in name: out['val'].append(path)",
+        "    elif 'PrivateTest' in name: out['test'].append(path)",
+        "return out",
+    )
+)
 
 # accuracy_of ------------------------------------------------------------------------------------------------
 
@@ -705,6 +722,10 @@ wrong("InputLayer", "exchanged")(layer(BY, "x = x.float()", "return ((x - self.s
 wrong("InputLayer", "object")(Normalised(0.5, 0.5))
 wrong("InputLayer", "mean")(layer(BY, "x = x.float()", OUT, start=["pass"]))
 
+wrong("InputLayer", "brackets are missing")(
+    layer(BY, "return (x.float() - self.mean / self.std).unsqueeze(1)")
+)
+
 # FlipInTraining ---------------------------------------------------------------------------------------------
 
 NET = ["self.network = network"]
@@ -804,6 +825,21 @@ wrong("FlipInTraining", "None|return")(
 wrong("FlipInTraining", "axis of the batch|otherwise than")(flipper("if self.training: x = x.flip(0)", ASK))
 wrong("FlipInTraining", "mode is another")(flipper("self.eval()", ASK))
 wrong("FlipInTraining", "changed")(flipper("if self.training:", "    " + COIN, "    " + TURN, "return self.network(x).softmax(1)"))  # fmt: skip
+
+wrong("FlipInTraining", "exactly half")(
+    flipper(
+        "if self.training:",
+        "    some, x = torch.randperm(len(x))[: len(x) // 2], x.clone()",
+        "    x[some] = x[some].flip(-1)",
+        "return self.network(x)",
+    )
+)
+wrong("FlipInTraining", "transpose")(
+    flipper(
+        "if self.training: x = torch.where(torch.rand(len(x), 1, 1, 1) < 0.5, x.transpose(-1, -2), x)",
+        "return self.network(x)",
+    )
+)
 
 # fit --------------------------------------------------------------------------------------------------------
 
@@ -941,7 +977,7 @@ wrong("fit", "before the epoch's training")(
 wrong("fit", "0 of|of [0-9] epochs")(
     fitted("train_one_epoch(model)", "accuracy(model, 'val')", "return 1, accuracy(model, 'test')")
 )
-wrong("fit", "epochs: does a|first epoch after which")(
+wrong("fit", "`break` stand|first epoch after which")(
     fitted(
         "best, e = -1, 0",
         "for epoch in range(1, epochs + 1):",
@@ -957,6 +993,20 @@ wrong("fit", "splits are called")(loop(ask="validation"))
 wrong("fit", "None")(loop(end=("model.load_state_dict(kept)", "accuracy(model, 'test')")))
 wrong("fit", "per cent")(
     loop(end=("model.load_state_dict(kept)", "return best_epoch, 100 * accuracy(model, 'test')"))
+)
+
+wrong("fit", "range\\(1, epochs\\)")(loop(last="epochs"))
+wrong("fit", "begin below 0")(
+    loop(
+        start="0.0",
+        end=("if kept: model.load_state_dict(kept)", "return best_epoch, accuracy(model, 'test')"),
+    )
+)
+wrong("fit", "Nothing is trained")(
+    fitted(
+        "shares = [accuracy(model, 'val') for _ in range(epochs)]",
+        "return int(np.argmax(shares)) + 1, accuracy(model, 'test')",
+    )
 )
 
 # split_then_augment -----------------------------------------------------------------------------------------
