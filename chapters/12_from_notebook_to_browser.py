@@ -92,6 +92,7 @@ from fercourse.evaluate import bootstrap_interval, mcnemar
 from fercourse.export import export_onnx, to_onnx
 from fercourse.layers import ConvNormAct
 from fercourse.models import model_table
+from fercourse.records import read_record
 
 plots.use_style()
 
@@ -735,7 +736,7 @@ print("On noise, too, it often names an emotion with a large share.")
 results.results_table(["basic_cnn", "small_vgg"], "quick")
 
 # %%
-record = results.best(results.reported(["basic_cnn", "small_vgg"], "quick"))
+record = read_record("small_vgg-quick-seed0-cpu")
 measured = record.metrics("test")
 low, high = bootstrap_interval(record.labels("test"), record.preds("test"))
 print(record.name, "trained on", record.data["data"]["sizes"]["train"])

@@ -443,14 +443,20 @@ wrong("fold", "groups of conv are not")(
         "    new.bias.copy_(norm.bias + s * (b - norm.running_mean))", R,
     )
 )  # fmt: skip
-for _place, _side in enumerate(("height", "width")):
-    wrong("fold", f"{_side} of the kernel")(
-        folded(
-            _MADE.format(f"conv.kernel_size[{_place}]", "conv.groups"), S, OLD, "with torch.no_grad():",
-            "    new.weight.copy_(conv.weight * s[:, None, None, None])",
-            "    new.bias.copy_(norm.bias + s * (b - norm.running_mean))", R,
-        )
-    )  # fmt: skip
+wrong("fold", "height of the kernel")(
+    folded(
+        _MADE.format("conv.kernel_size[0]", "conv.groups"), S, OLD, "with torch.no_grad():",
+        "    new.weight.copy_(conv.weight * s[:, None, None, None])",
+        "    new.bias.copy_(norm.bias + s * (b - norm.running_mean))", R,
+    )
+)  # fmt: skip
+wrong("fold", "width of the kernel")(
+    folded(
+        _MADE.format("conv.kernel_size[1]", "conv.groups"), S, OLD, "with torch.no_grad():",
+        "    new.weight.copy_(conv.weight * s[:, None, None, None])",
+        "    new.bias.copy_(norm.bias + s * (b - norm.running_mean))", R,
+    )
+)  # fmt: skip
 wrong("fold", "another mode")(folded("norm.eval(); conv.eval()", NEW, S, OLD, W, BIAS, R))
 wrong("fold", "has no bias")(
     folded(
