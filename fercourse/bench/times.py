@@ -81,8 +81,8 @@ def measure_times(
     begun = time.monotonic()
     for name in names:  # one image each, for the estimate
         milliseconds(name, 1, 1)
-    # Each is warmed up by as many images as are timed, and a batch takes less time an image than one does.
-    seconds = (time.monotonic() - begun) / 2 * 2 * rounds * (most[1] + 0.6 * most[64])
+    # Each is warmed up by as many images as are timed; in a batch, an image takes no longer than alone.
+    seconds = (time.monotonic() - begun) * rounds * sum(most.values())
     say(f"{len(names)} networks, {rounds} rounds: at most about {max(1, seconds / 60):.0f} min.")
     taken: dict[tuple[str, int], list[float]] = {}
     with tqdm(total=rounds * len(names) * len(BATCH_SIZES), unit="network", disable=not progress) as bar:
