@@ -1,10 +1,13 @@
-"""What every test shares: quiet libraries and the real data, where there is a copy."""
+"""What every test shares: quiet libraries, the real data where there is a copy, and a browser."""
 
 from __future__ import annotations
 
 import os
+import shutil
 import signal
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -61,3 +64,23 @@ def small_faces(tmp_path_factory) -> Path:
             for image, label in zip(faces[split].images[:count], faces[split].labels[:count], strict=True):
                 file.write(f"{label},{' '.join(map(str, image.ravel()))},{usage}\n")
     return path
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    """Chromium, without a window; skips the test where there is none."""
+    playwright = pytest.importorskip("playwright.sync_api")
+    program = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")
+    if not program:
+        pytest.skip("no Chromium on this machine (CHROMIUM names one)")
+    with playwright.sync_playwright() as driver:
+        started = driver.chromium.launch(executable_path=program, args=["--no-sandbox"])
+        yield started
+        started.close()
+
+
+@pytest.fixture(scope="module")
+def axe() -> str:
+    """The program of axe-core, to be evaluated in a page."""
+    package = pytest.importorskip("axe_playwright_python")
+    return (Path(package.__file__).parent / "axe.min.js").read_text(encoding="utf-8")

@@ -11,7 +11,6 @@ import gzip
 import json
 import os
 import re
-import shutil
 import subprocess
 import sys
 import time
@@ -307,24 +306,6 @@ class Visit:
     formulas: dict[str, Any] = field(default_factory=dict)
     at: dict[tuple[int, str], dict[str, Any]] = field(default_factory=dict)
     axe: dict[tuple[int, str], list[dict[str, Any]]] = field(default_factory=dict)
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    playwright = pytest.importorskip("playwright.sync_api")
-    program = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")
-    if not program:
-        pytest.skip("no Chromium on this machine (CHROMIUM names one)")
-    with playwright.sync_playwright() as driver:
-        started = driver.chromium.launch(executable_path=program, args=["--no-sandbox"])
-        yield started
-        started.close()
-
-
-@pytest.fixture(scope="module")
-def axe() -> str:
-    package = pytest.importorskip("axe_playwright_python")
-    return (Path(package.__file__).parent / "axe.min.js").read_text(encoding="utf-8")
 
 
 # What makes axe slow is the contrast of every word of code. Words of one colour on one ground need one look.

@@ -25,7 +25,7 @@ import test_book
 import yaml
 from recorded import example
 from scipy.stats import binomtest
-from test_book import AXE, FOLLOWED, GRAVE, SEEN, axe, browser  # noqa: F401 - fixtures
+from test_book import AXE, FOLLOWED, GRAVE, SEEN
 
 from fercourse.data import load_faces
 from fercourse.data.hashes import official, signatures
@@ -271,7 +271,7 @@ def test_the_table_can_be_read_without_scripts(monkeypatch: pytest.MonkeyPatch) 
 
 
 @pytest.fixture
-def tab(browser: Any) -> Iterator[Any]:  # noqa: F811
+def tab(browser: Any) -> Iterator[Any]:
     tab = browser.new_page(viewport={"width": 1280, "height": 900}, reduced_motion="reduce")
     tab.errors, tab.asked = [], []
     tab.on("pageerror", lambda error: tab.errors.append(str(error)))
@@ -549,7 +549,7 @@ def test_tables_and_charts_can_be_heard(visit: Callable, full: Path) -> None:
 def test_everyone_can_read_it_on_every_screen(
     visit: Callable,
     folder: str,
-    axe: str,  # noqa: F811
+    axe: str,
     request: pytest.FixtureRequest,
 ) -> None:
     tab = visit(request.getfixturevalue(folder))

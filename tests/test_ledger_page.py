@@ -17,7 +17,7 @@ import yaml
 from bs4 import BeautifulSoup
 from recorded import example
 from served import served
-from test_book import AXE, GRAVE, SEEN, axe, browser  # noqa: F401 - fixtures
+from test_book import AXE, GRAVE, SEEN
 
 from fercourse.ledger import VERDICTS, Evidence, Judged, judge_all
 
@@ -171,7 +171,7 @@ def address(built: Path) -> Iterator[str]:
 
 
 @pytest.fixture
-def tab(browser: Any, address: str) -> Iterator[Any]:  # noqa: F811
+def tab(browser: Any, address: str) -> Iterator[Any]:
     tab = browser.new_page(viewport={"width": 1280, "height": 800}, reduced_motion="reduce")
     tab.errors = []
     tab.on("pageerror", lambda error: tab.errors.append(str(error)))
@@ -215,7 +215,7 @@ def test_filters_by_keyboard_alone_and_says_how_many(tab: Any, claims: list[Judg
 
 def test_the_view_stands_in_the_address(
     tab: Any,
-    browser: Any,  # noqa: F811
+    browser: Any,
     address: str,
     claims: list[Judged],
 ) -> None:
@@ -248,7 +248,7 @@ def test_a_link_to_a_claim_leads_to_it(tab: Any) -> None:
 
 
 def test_without_javascript_the_whole_table_stands_there(
-    browser: Any,  # noqa: F811
+    browser: Any,
     address: str,
     claims: list[Judged],
 ) -> None:
@@ -261,7 +261,7 @@ def test_without_javascript_the_whole_table_stands_there(
 
 
 @pytest.mark.parametrize(("width", "scheme"), [(1280, "light"), (1280, "dark"), (360, "light")])
-def test_everyone_can_read_it(tab: Any, axe: str, width: int, scheme: str) -> None:  # noqa: F811
+def test_everyone_can_read_it(tab: Any, axe: str, width: int, scheme: str) -> None:
     tab.emulate_media(color_scheme=scheme, reduced_motion="reduce")
     tab.set_viewport_size({"width": width, "height": 800})
     tab.reload(wait_until="load")

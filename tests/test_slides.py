@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import shutil
 from collections.abc import Iterator
@@ -87,18 +86,6 @@ def test_what_cannot_be_shown_is_refused() -> None:
 
 
 @pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    playwright = pytest.importorskip("playwright.sync_api")
-    program = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")
-    if not program:
-        pytest.skip("no Chromium on this machine (CHROMIUM names one)")
-    with playwright.sync_playwright() as driver:
-        started = driver.chromium.launch(executable_path=program, args=["--no-sandbox"])
-        yield started
-        started.close()
-
-
-@pytest.fixture(scope="module")
 def address(text: str, tmp_path_factory: pytest.TempPathFactory) -> str:
     path = tmp_path_factory.mktemp("slides") / "slides.html"
     path.write_text(text, encoding="utf-8")
@@ -155,12 +142,10 @@ def test_a_slide_fits_the_screen(tab: Any) -> None:
     assert tab.evaluate("document.documentElement.scrollWidth") <= 360
 
 
-def test_axe_finds_nothing_on_the_slides(tab: Any) -> None:
-    package = pytest.importorskip("axe_playwright_python")
-    source = (Path(package.__file__).parent / "axe.min.js").read_text(encoding="utf-8")
+def test_axe_finds_nothing_on_the_slides(tab: Any, axe: str) -> None:
     tab.keyboard.press("n")
     # The page's own policy lets no script be added; the tab may.
-    found = tab.evaluate(f"() => {{ {source}; return axe.run(document, {{resultTypes: ['violations']}}); }}")[
+    found = tab.evaluate(f"() => {{ {axe}; return axe.run(document, {{resultTypes: ['violations']}}); }}")[
         "violations"
     ]
     grave = [
