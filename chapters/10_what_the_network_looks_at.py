@@ -437,7 +437,7 @@ print("Without brows a happy face is less happy to this network.")
 # %% [markdown]
 # So it does go by the brows of happy faces, although no happy expression moves them. That is no fault: brows at rest speak against *angry*,
 # *sad* and *surprise*. And the shape of the mouth alone is no proof of a smile, as the units show when they are set to zero one by one on the
-# same faces:
+# same faces. (AU4, lowered brows, and AU15, lowered lip corners, are the control: a smile has next to none of them.)
 
 # %%
 smiles = (targets == 3).numpy()
@@ -449,8 +449,10 @@ for unit in ("AU12", "AU6", "AU25", "AU4", "AU15"):
     units[unit] = gone[smiles].mean()
 
 # %%
-assert min(units["AU12"], units["AU6"]) > max(units["AU4"], units["AU15"])
-print("AU12 (lip corners) and AU6 (cheeks) carry the smile, AU4 does not.")
+control = max(units[name] for name in ("AU25", "AU4", "AU15"))
+assert min(units["AU12"], units["AU6"]) > control + 0.2
+print("AU12 (lip corners) and AU6 (cheeks) carry the smile;")
+print("AU25 (parted lips) carries less, AU4 and AU15 as well.")
 
 # %% [markdown]
 # Now a score. A map says how relevant each pixel is; the mask says where the part is. `explain.inside` divides the share of
@@ -503,7 +505,7 @@ plt.show()
 
 # %%
 mean = {name: one.mean() for name, one in scored.items()}
-assert mean["disc"] > 1.8 > 1.2 > mean["noise"]
+assert mean["disc"] > 2 > 1.2 > mean["noise"]
 assert agreement["occlusion"] > max(agreement["disc"], agreement["noise"])
 assert agreement["edges"] > max(0.4, agreement["Grad-CAM"])
 print("A disc scores well on the parts; edges agree with the network.")
@@ -694,7 +696,7 @@ for name, one in traces.items():
 
 # %%
 assert min(score for score, _ in found_by.values()) > 3
-assert found_by["occlusion"][1] > 0.9 > 0.6 > found_by["Grad-CAM"][1]
+assert found_by["occlusion"][1] > 0.9 > 0.5 > found_by["Grad-CAM"][1]
 print("All three maps are several times denser at the mark than elsewhere.")
 print("Occlusion's highest point lies on it. Grad-CAM's mostly does not.")
 
@@ -775,8 +777,28 @@ assert gap[ACTION_UNITS.index("AU25")] < -0.1
 print("Smiles that are missed lack parted lips, or raised cheeks.")
 
 # %% [markdown]
-# Some three in ten of the happy faces smile with closed lips, and in some the cheeks stay down: among these are most of those it misses. This is an explanation in the best sense: it names a cause
-# that can be checked and mended, by more such faces in train. FER-2013 comes without such units.
+# Some three in ten of the happy faces smile with closed lips, and in some the cheeks stay down: among these are most of those it misses.
+# But a difference is a suspicion, and no cause yet. So take the smiles that it names rightly, set one unit to zero, and draw them again:
+
+# %%
+smiling = table[((truth == 3) & (answer == 3)).numpy()]
+still = {}
+for unit in ("AU12", "AU6", "AU25"):
+    changed = smiling.copy()
+    changed[:, ACTION_UNITS.index(unit)] = 0
+    with torch.no_grad():
+        named = network(ready(draw(changed))).argmax(1)
+    still[unit] = (named == 3).float().mean().item()
+
+# %%
+assert still["AU25"] > max(still["AU12"], still["AU6"]) + 0.1
+print("Lip corners or cheeks down: many smiles are lost.")
+print("Lips closed: most of them are still named happy.")
+
+# %% [markdown]
+# The bar of the lips was the longest, and yet closing them alone changes little: closed lips go with weaker smiles, and the cheeks do
+# more. This is an explanation in the best sense: it names a cause that was checked, and that can be mended by more such faces in train.
+# FER-2013 comes without such units.
 #
 # ## How sure is it?
 #
