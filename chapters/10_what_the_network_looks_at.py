@@ -796,8 +796,8 @@ print("Lip corners or cheeks down: many smiles are lost.")
 print("Lips closed: most of them are still named happy.")
 
 # %% [markdown]
-# The bar of the lips was the longest, and yet closing them alone changes little: closed lips go with weaker smiles, and the cheeks do
-# more. This is an explanation in the best sense: it names a cause that was checked, and that can be mended by more such faces in train.
+# The bar of the lips was the longest because closed lips are common. Cheeks that stay down are rarer, and cost more. This is an
+# explanation in the best sense: it names a cause that was checked, and that can be mended by more such faces in train.
 # FER-2013 comes without such units.
 #
 # ## How sure is it?

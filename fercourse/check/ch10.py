@@ -282,7 +282,7 @@ def _by_group(right: Any, groups: Any, kind: str = "right") -> Any:
         if kind in ("n of all", "overall, all"):
             n = len(right)
         if kind == "n of hits":
-            n = int(hits.sum()) or 1
+            n = np.float64(hits.sum())  # 0 of them gives NaN, as in a student's lines
         if kind in ("overall", "overall, all"):
             p = float(right.mean())
         low, high = _ends(p, n, z, kind, len(np.unique(groups)))
