@@ -274,7 +274,8 @@ def _by_group(right: Any, groups: Any, kind: str = "right") -> Any:
         hits = right[groups == group]
         if kind == "others":
             hits = right[groups != group]
-        n, p = len(hits), float(hits.mean())
+        n: Any = len(hits)
+        p = float(hits.mean())
         if kind == "errors":
             p = 1 - p
         if kind == "of all":
