@@ -274,13 +274,16 @@ def _by_group(right: Any, groups: Any, kind: str = "right") -> Any:
         hits = right[groups == group]
         if kind == "others":
             hits = right[groups != group]
-        n, p = len(hits), float(hits.mean())
+        n: Any = len(hits)
+        p = float(hits.mean())
         if kind == "errors":
             p = 1 - p
         if kind == "of all":
             p = hits.sum() / len(right)
         if kind in ("n of all", "overall, all"):
             n = len(right)
+        if kind == "n of hits":
+            n = np.float64(hits.sum())  # 0 of them gives NaN, as in a student's lines
         if kind in ("overall", "overall, all"):
             p = float(right.mean())
         low, high = _ends(p, n, z, kind, len(np.unique(groups)))
@@ -291,6 +294,7 @@ def _by_group(right: Any, groups: Any, kind: str = "right") -> Any:
             "order": (low, p, high),
             "high first": (p, high, low),
             "half": (p, p - low, high - p),
+            "half twice": (p, (high - low) / 2, (high - low) / 2),
             "middle": ((low + high) / 2, low, high),
             "with n": (p, low, high, n),
             "per cent": (100 * p, 100 * low, 100 * high),
@@ -344,6 +348,7 @@ def _ends(p: float, n: int, z: float, kind: str, groups: int) -> tuple[float, fl
         "scale z": lambda: _pair(middle, half, 1 + z / n),
         "precedence": lambda: (middle - half / scale, middle + half / scale),
         "z2 / 2 * n": lambda: _pair(p + z**2 / 2 * n, half, scale),
+        "both times n": lambda: _pair(p + z**2 / 2 * n, z * math.sqrt(variance / n + z**2 / 4 * n**2), scale),
         "z2 / 4 * n2": lambda: _pair(middle, z * math.sqrt(variance / n + z**2 / 4 * n**2), scale),
         "only variance divided": lambda: _pair(middle, z * math.sqrt((variance + z**2 / (4 * n**2)) / n), scale),
         "no variance": lambda: _pair(middle, z * math.sqrt(p / n + z**2 / (4 * n**2)), scale),
@@ -414,6 +419,7 @@ _GROUP_MISTAKES = {
     "multiplied": "It is multiplied by 1 + z²/n; divide.",
     "scale z": "Below the line it is 1 + z²/n: z is squared.",
     "z2 / 2 * n": "z**2 / 2 * n multiplies by n: write z**2 / (2 * n).",
+    "both times n": "z**2 / 2 * n and z**2 / 4 * n**2 multiply by n: write z**2 / (2 * n) and z**2 / (4 * n**2).",
     "z2 / 4 * n2": "z**2 / 4 * n**2 multiplies by n²: write z**2 / (4 * n**2).",
     "only variance divided": "Inside the root only p(1 - p) is divided by n, not the other term as well: mind the brackets.",
     "no variance": "Inside the root it is p(1 - p) / n; the factor 1 - p is missing.",
@@ -437,6 +443,7 @@ _GROUP_MISTAKES = {
     "laplace": "That is the interval of Agresti and Coull; Wilson's is asked for.",
     "count": "The first number is how many images the group has; the accuracy is asked for.",
     "of all": "The hits of a group are divided by all images; divide by those of the group.",
+    "n of hits": "n is the number of right answers there; it is the number of the group's images.",
     "n of all": "n is the number of all images; in each group it is the group's own.",
     "overall": "That is the accuracy over all images in every group: choose the group's answers, right[groups == group].",
     "others": "Those are the answers of everyone *outside* the group: == chooses the group.",
@@ -447,6 +454,7 @@ _GROUP_MISTAKES = {
     "order": "The accuracy comes first, then the lower and the upper end.",
     "high first": "The upper end stands before the lower: accuracy, low, high.",
     "half": "Those are distances from the accuracy; return the ends of the interval themselves.",
+    "half twice": "Those are half widths; return the ends of the interval themselves.",
     "middle": "The first number is the middle of the interval; return the accuracy itself.",
     "with n": "There are four numbers a group; accuracy, low and high are asked for.",
     "per cent": "That is in per cent; shares are asked for.",

@@ -255,6 +255,13 @@ wrong("accuracy_by_group", "accuracies alone|three numbers")(wilson(last="p"))
 wrong("accuracy_by_group", "accuracy comes first")(wilson(last="((c - h) / s, p, (c + h) / s)"))
 wrong("accuracy_by_group", "before the lower")(wilson(last="(p, (c + h) / s, (c - h) / s)"))
 wrong("accuracy_by_group", "distances")(wilson(last="(p, p - (c - h) / s, (c + h) / s - p)"))
+wrong("accuracy_by_group", "half widths")(wilson(last="(p, h / s, h / s)"))
+wrong("accuracy_by_group", "number of right answers")(
+    wilson(scale="0; n = hits.sum(); c, s = p + z**2 / (2 * n), 1 + z**2 / n")
+)
+wrong("accuracy_by_group", "multiply by n")(
+    wilson(middle="p + z**2 / 2 * n", inner="p * (1 - p) / n + z**2 / 4 * n**2")
+)
 wrong("accuracy_by_group", "middle of the interval")(wilson(last="(c / s, (c - h) / s, (c + h) / s)"))
 wrong("accuracy_by_group", "per cent")(wilson(last="(100 * p, 100 * (c - h) / s, 100 * (c + h) / s)"))
 wrong("accuracy_by_group", "turned to text")(wilson(result="{str(g): v for g, v in out.items()}"))
