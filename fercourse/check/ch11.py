@@ -828,7 +828,7 @@ def _judge_spatial_gate(answer: Any) -> str:
     gate(trial.input())  # a lazy layer has its weights from here on
     if more := sum(weight.numel() for weight in gate.parameters()) - 2 * 3 * 3:
         raise Wrong(
-            f"A 3 x 3 kernel has 18 weights, and there are {more} more: is there a bias? The convolution has none, bias=False."
+            f"It has {18 + more} weights with a 3 x 3 kernel; expected 18. Is there a bias? The convolution has none, bias=False."
         )
     return "It costs 2 k^2 weights, however wide the network is."
 
