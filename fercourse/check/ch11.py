@@ -793,6 +793,7 @@ def _judge_spatial_gate(answer: Any) -> str:
                 "rows": "The summaries run over rows or columns; take them over the channels, dim=1.",
                 "columns": "The summaries run over rows or columns; take them over the channels, dim=1.",
                 "all": "The summaries run over the whole picture; take them over the channels, at each place.",
+                "batch": "The summaries run over the images of the batch too; take them over the channels of each image, dim=1.",
             })],
         )  # fmt: skip
 
@@ -821,6 +822,14 @@ def _judge_spatial_gate(answer: Any) -> str:
             "look at the arguments.",
         },
     )
+    # A bias is set to zero above, since before batch norm it would change nothing. Here it does.
+    trial = Trial((3,), (2, 3, 4, 4))
+    gate = trial.build(answer)
+    gate(trial.input())  # a lazy layer has its weights from here on
+    if more := sum(weight.numel() for weight in gate.parameters()) - 2 * 3 * 3:
+        raise Wrong(
+            f"It has {18 + more} weights with a 3 x 3 kernel; expected 18. Is there a bias? The convolution has none, bias=False."
+        )
     return "It costs 2 k^2 weights, however wide the network is."
 
 
@@ -1032,8 +1041,13 @@ def _mix_case(seed: int, batch: int, share: float) -> Case:
             result = "a list"
         elif isinstance(result, Tensor) and result.requires_grad:
             result = "a tensor that still holds the graph of the whole step"
+        # Where gradients are cleared makes no difference, as long as it is before backward.
+        done = list(model.events)
+        start = done.index("backward") if "backward" in done else len(done)
+        early = [event for event in done[:start] if event != "clear"]
+        cleared = ["clear"] * ("clear" in done[:start])
         return {
-            TRACE: list(model.events),
+            TRACE: [*cleared, *early, *done[start:]],
             "the images that were passed in": images,
             "the labels that were passed in": labels,
             "the partners that were passed in": partner,
@@ -1326,6 +1340,7 @@ def _ema_case(seed: int, decay: float, grad: bool, words: str) -> Case:
             "the other buffers of the average": flat([v for k, v in named.items() if "running" not in k]),
             "tensors that the average shares with the model": sum(id(v) in own or v.data_ptr() in theirs for v in kept),
             "tensors of the average that are part of a graph": sum(v.grad_fn is not None for v in kept),
+            "how many of the model's modules are in training mode": sum(one.training for one in model.modules()),
         }  # fmt: skip
 
     return Case(make, words, observe, rtol=1e-4, atol=1e-5, may_change=True)
@@ -1339,6 +1354,8 @@ def _explain_ema(seen: dict[str, Any], expected: dict[str, Any], _: tuple[Any, .
         return "The model itself is changed; it must go on training from its own weights."
     if wrong == ["tensors of the average that are part of a graph"]:
         return "The values are right, but the average now remembers how it was computed, step after step: put the update under torch.no_grad()."
+    if wrong == ["how many of the model's modules are in training mode"]:
+        return "The average is right, but the model is left in evaluation mode, and would go on training in it: leave the model alone."
     if wrong and "parameters" not in wrong[0]:
         return "The parameters are right, the buffers are not: each becomes the model's, as it is."
     return None
@@ -1938,6 +1955,8 @@ def _explain_search(seen: dict[str, Any], expected: dict[str, Any], _: tuple[Any
             else "A"
         )
         return f"{which} setting is left out: train each one, once."
+    if trained.max() > 1:
+        return "A setting is trained once more, which gives another network: train each one once, keep the network, and measure that one."
     if seen["the setting"] is None:
         return "No setting is found where all accuracies on val are low: begin with the first network, or with None, not with a number."
     return None

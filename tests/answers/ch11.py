@@ -356,6 +356,23 @@ wrong("SpatialGate", "channels, dim=1|2 channels|whole picture|shape")(
         "return x * w.sigmoid()",
     )
 )
+wrong("SpatialGate", "bias=False")(
+    gate(
+        "self.conv = nn.Conv2d(2, 1, kernel_size, padding=kernel_size // 2)",
+        MEAN,
+        MAX,
+        CAT,
+        "return x * w.sigmoid()",
+    )
+)
+wrong("SpatialGate", "images of the batch")(
+    gate(
+        CONV,
+        "m, g = x.mean((0, 1), keepdim=True), x.amax((0, 1), keepdim=True)",
+        CAT,
+        "return x * w.sigmoid()",
+    )
+)
 
 
 # mixup_step -------------------------------------------------------------------------------------------------
@@ -395,6 +412,32 @@ right("mixup_step")(
         BACK,
         MOVE,
         "return loss.detach()",
+    )
+)
+wrong("mixup_step", "shares of the images are exchanged")(
+    step(
+        TRAIN,
+        "z = model((1 - share) * images + share * images[partner])",
+        LOSS,
+        CLEAR,
+        BACK,
+        MOVE,
+        GIVE,
+    )
+)
+wrong("mixup_step", "half and half")(
+    step(TRAIN, "z = model(0.5 * images + 0.5 * images[partner])", LOSS, CLEAR, BACK, MOVE, GIVE)
+)
+wrong("mixup_step", "numbers")(
+    step(
+        TRAIN,
+        MIXED,
+        LOGITS,
+        "loss = F.cross_entropy(z, (share * labels + (1 - share) * labels[partner]).long())",
+        CLEAR,
+        BACK,
+        MOVE,
+        GIVE,
     )
 )
 wrong("mixup_step", "labels are not")(
@@ -650,6 +693,9 @@ wrong("ema_update", "model that is moved")(
 )
 wrong("ema_update", "not made smaller")(ema(NO, PAIRS, "        a.add_(b, alpha=1 - decay)", BUFFERS, COPY))
 wrong("ema_update", "count fully")(ema(NO, PAIRS, "        a.mul_(decay).add_(b)", BUFFERS, COPY))
+wrong("ema_update", "left in evaluation mode")(
+    ema("model.eval()", NO, PAIRS, "        a.lerp_(b, 1 - decay)", BUFFERS, COPY)
+)
 wrong("ema_update", "requires_grad=False")(
     ema(NO, PAIRS, "        if b.requires_grad:", "            a.lerp_(b, 1 - decay)", BUFFERS, COPY)
 )
@@ -853,6 +899,15 @@ wrong("honest_search", "trained twice|trained once more|keep the network")(
         I,
         "n = train(settings[i])",
         "return settings[i], vals[i], on_test(n)",
+    )
+)
+wrong("honest_search", "trained once more")(
+    search(
+        "best, kept = -1, None",
+        "for s in settings:",
+        "    if on_val(train(s)) > best:",
+        "        best, kept, n = on_val(train(s)), s, train(s)",
+        "return kept, best, on_test(n)",
     )
 )
 wrong("honest_search", "last one that was trained")(
