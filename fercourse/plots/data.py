@@ -7,7 +7,6 @@ from typing import Any
 
 import matplotlib.pyplot as plt
 import numpy as np
-import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.colors import TwoSlopeNorm
 
@@ -142,6 +141,8 @@ def matrix(
         counts: shape (classes, classes); row: what an image is labelled, column: what it was taken for.
         rows, columns: what the two sides are, where not labels and predictions.
     """
+    import seaborn as sns  # brings scipy.stats, a second; no other picture needs it
+
     ax = axes_of(ax, 5.4, 4.6)
     counts = np.asarray(counts)
     share = 100 * counts / np.maximum(1, counts.sum(axis=1, keepdims=True))
