@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator
 
 from fercourse.plots.style import LINES, PALETTE, axes_of
@@ -149,7 +150,7 @@ def accuracy_against_cost(
     ax.set_ylabel("accuracy in %")
     if len(series) > 1:
         ax.legend(loc="lower right")
-    if not settled:
+    if not settled and isinstance(ax.figure, Figure):
         ax.figure.draw_without_rendering()
     ax.autoscale_view()  # else limits are set when drawn, and names stand where points were before
     taken = [ax.transData.transform((one[1], 100 * one[2])) for group in points.values() for one in group]
