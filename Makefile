@@ -11,7 +11,8 @@ export PYTHON
 .PHONY: book test test-all test-colab test-faults lint lab notebooks results mistakes slides pdf pictures address lock environment clean help
 
 book: environment
-	$(BIN)/jupyter-book build . -W -n --keep-going --quiet
+	@echo "Building the book; this takes a minute or two, and says little until it is done."
+	@$(BIN)/jupyter-book build . -W -n --keep-going --quiet
 	@echo "The book is at _build/html/index.html"
 
 test: environment lint

@@ -328,7 +328,8 @@ print("Grad-CAM: one pass forward, and one backward from logit to layer")
 
 # %% [markdown]
 # The third map is the **gradient of the logit by the pixels** (Simonyan et al., 2013), without its sign. It is as fine as the image itself,
-# and asks another question: not what matters that is there, but which pixel would move the answer if it *changed a little*.
+# and asks another question: not what matters that is there, but which pixel would move the answer if it *changed a little*. Here
+# are all three, from top to bottom: Grad-CAM, occlusion, gradient.
 
 # %%
 maps = {
@@ -425,7 +426,7 @@ ax.set_yticks(range(len(found)), [EMOTIONS[k] for k in found])
 for (row, column), value in np.ndenumerate(by_class):
     shade = "white" if value > 2.4 else "black"
     ax.text(
-        column, row, f"{value:.1f}", ha="center", va="center", color=shade
+        column, row, f"{value:z.1f}", ha="center", va="center", color=shade
     )
 ax.set_title("fall of the logit without ...")
 plt.show()

@@ -173,10 +173,13 @@ print("Good enough to see when something breaks.")
 
 # %% [markdown]
 # > **Predict.** You give these weights to a friend, who writes a program around them. Each of the following is one slip in
-# > that program. Which hurt, and which goes unnoticed on these faces?
+# > that program. Which do harm, and which go unnoticed on these faces?
 # >
-# > 1. Pixels from 0 to 255 instead of 0 to 1. 2. Pixels divided by 255 twice. 3. Class names in alphabetical order.
-# > 4. `eval()` forgotten, one image at a time. 5. The picture mirrored, as in a selfie.
+# > 1. Pixels from 0 to 255 instead of 0 to 1.
+# > 2. Pixels divided by 255 twice.
+# > 3. Class names in alphabetical order.
+# > 4. `eval()` forgotten, one image at a time.
+# > 5. The picture mirrored, as in a selfie.
 
 
 # %%
@@ -296,7 +299,7 @@ for key in ("classes", "input"):
 
 # %%
 def load(path, threads=1):
-    """A function from images (N, 1, 48, 48) to logits, run by onnxruntime."""
+    """A function from images (N, 1, 48, 48) to logits, by onnxruntime."""
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     runtime = onnxruntime.InferenceSession(
@@ -495,7 +498,7 @@ class Reader(quantization.CalibrationDataReader):
 
 # %%
 def quantise_file(name, calibration, per_channel=True):
-    """Write an 8-bit version of little.onnx; return a function that runs it."""
+    """Write an 8-bit version of little.onnx; return what runs it."""
     quant_pre_process(
         folder / "little.onnx",
         folder / "pre.onnx",
@@ -523,9 +526,8 @@ print(
         for name, p in places.items()
     }
 )
-print(
-    f"right in one alone: {test['only_a']} and {test['only_b']}, p = {test['p']:.2f}"
-)
+alone = f"{test['only_a']} and {test['only_b']}"
+print(f"right in one alone: {alone}, p = {test['p']:.2f}")
 
 # %%
 changed = (places["fp32"] != places["int8"]).mean()
@@ -608,8 +610,11 @@ def times_ms(run, batch_size, repeats=15):
 
 
 # %% tags=["nbval-ignore-output", "measured"]
-fresh = {"PyTorch": torch.inference_mode()(network),
-         "fp32": load(folder / "little.onnx"), "int8": load(folder / "int8.onnx")}  # fmt: skip
+fresh = {
+    "PyTorch": torch.inference_mode()(network),
+    "fp32": load(folder / "little.onnx"),
+    "int8": load(folder / "int8.onnx"),
+}
 timed = {
     (name, size): times_ms(run, size)
     for size in (1, 64)
@@ -617,8 +622,8 @@ timed = {
 }
 for (name, size), taken in timed.items():
     middle = statistics.median(taken[1:])
-    print(f"{name:8} {size:3} images: {middle:7.3f} ms, {middle / size:.3f} ms an image; "
-          f"cold {taken[0]:.3f}")  # fmt: skip
+    print(f"{name:8} {size:3} images: {middle:7.3f} ms, ", end="")
+    print(f"{middle / size:.3f} ms an image; cold {taken[0]:.3f}")
 
 # %%
 medians = {
@@ -704,9 +709,9 @@ surest = {
     for name, x in strange.items()
 }
 for name, top in surest.items():
-    print(
-        f"{name:12} greatest share {top.mean():.0%} on average, above 70% in {(top > 0.7).float().mean():.0%}"
-    )
+    above = (top > 0.7).float().mean()
+    print(f"{name:12} greatest share {top.mean():.0%} on average, ", end="")
+    print(f"above 70% in {above:.0%}")
 
 # %%
 assert surest["grey noise"].mean() > 2 / 7
@@ -745,7 +750,8 @@ print(f"without twins {measured['accuracy_without_twins']:.3f}")
 
 # %%
 recalls = dict(zip(EMOTIONS, measured["per_class_recall"], strict=True))
-print({name: round(value, 2) for name, value in recalls.items()})
+for name, value in recalls.items():
+    print(f"{name:9}{value:.2f}")
 print("least often found:", min(recalls, key=recalls.get))
 
 # %% [markdown]

@@ -116,4 +116,5 @@ def describe_device(device: torch.device) -> str:
         name = torch.cpu.get_capabilities().get("cpu_name")
     except AttributeError:
         name = None
-    return f"CPU ({name or platform.machine()}, {torch.get_num_threads()} threads)"
+    threads = torch.get_num_threads()
+    return f"CPU ({name or platform.machine()}, {threads} thread{'s' if threads > 1 else ''})"

@@ -16,9 +16,12 @@ class FercourseError(ValueError):
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
-    """Return ``"; did you mean 'x'?"`` for the closest of the known names, or an empty string."""
+    """Return ``" (did you mean 'x'?)"`` for the closest of the known names, or an empty string.
+
+    In brackets, so that the sentence around it goes on or ends as it would without.
+    """
     match = difflib.get_close_matches(name, list(known), n=1, cutoff=0.5)
-    return f"; did you mean {match[0]!r}?" if match else ""
+    return f" (did you mean {match[0]!r}?)" if match else ""
 
 
 def one_line(error: BaseException | str, limit: int = 200) -> str:

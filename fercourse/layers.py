@@ -227,7 +227,7 @@ def check_choice(option: str, value: str | None, allowed: Iterable[str]) -> None
     if value not in allowed:
         raise FercourseError(
             f"{option} is {value!r}; expected one of {', '.join(map(repr, allowed))}"
-            f"{nearest(str(value), allowed) or '.'}"
+            f"{nearest(str(value), allowed)}."
         )
 
 

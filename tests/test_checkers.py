@@ -4,12 +4,15 @@
 
 from __future__ import annotations
 
+import difflib
 import importlib
 import itertools
 import json
 import linecache
 import random
+import re
 import time
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
@@ -22,6 +25,7 @@ import torch
 from torch import nn
 
 import notebooks
+from fercourse.check.clinic import PATIENTS
 from fercourse.check.core import CORRECT, NOT_ATTEMPTED, NOT_YET, WIDTH, Exercise, Verdict
 from fercourse.errors import FercourseError
 
@@ -474,3 +478,21 @@ def test_a_long_line_is_cut_and_long_text_is_wrapped() -> None:
     assert lines[0].startswith("✘ Not yet. word")
     assert repr(Verdict(CORRECT, "")) == "✔ Correct."
     assert repr(Verdict(NOT_ATTEMPTED, "Write it.")) == "○ Not attempted. Write it."
+
+
+def test_the_clinic_s_charts_are_the_checker_s_and_no_number_is_a_good_guess() -> None:
+    source = (ROOT / "chapters" / "13_the_clinic.py").read_text(encoding="utf-8")
+    charts = re.findall(r"# Its chart:\n#\n((?:# (?:\d\. |   ).*\n)+)", source)
+    assert len(charts) == len(PATIENTS)
+    for chart, (letter, patient) in zip(charts, PATIENTS.items(), strict=True):
+        lines = re.findall(r"# \d\. (.*)", chart)
+        for line, finding in zip(lines, patient.findings, strict=True):
+            nearest = max(
+                patient.findings, key=lambda one: difflib.SequenceMatcher(None, line.lower(), one).ratio()
+            )
+            assert nearest == finding, f"patient {letter}: {line}"
+        assert set(patient.common) == set(range(1, len(lines) + 1)) - {patient.decisive}, letter
+        folded = source.split(f"<summary>Diagnosis of patient {letter}</summary>")[1].split("</details>")[0]
+        assert re.findall(r"by finding (\d)", folded)[0] == str(patient.decisive), letter
+    numbers = Counter(patient.decisive for patient in PATIENTS.values())
+    assert max(numbers.values()) <= 2, "one number would be right for most patients"

@@ -258,7 +258,9 @@ def test_wrong_folders(capsys, tmp_path):
 def test_wrong_names(capsys, tmp_path, trained, small_faces):
     out = tmp_path / "out"
     assert "did you mean 'basic_cnn'" in fails(capsys, "train", "basic_cn", "--out", out)
-    assert "did you mean 'smoke'" in fails(capsys, "train", "basic_cnn", "--recipe", "smok", "--out", out)
+    assert " (did you mean 'smoke'?). The recipes are" in fails(
+        capsys, "train", "basic_cnn", "--recipe", "smok", "--out", out
+    )
     assert "did you mean 'epochs'" in fails(capsys, "train", "basic_cnn", "--set", "epoch=3", "--out", out)
     assert "key=value" in fails(capsys, "train", "basic_cnn", "--set", "epochs", "--out", out)
     assert "'tset'" in fails(capsys, "evaluate", trained, "--data", small_faces, "--split", "tset")
@@ -361,6 +363,18 @@ def test_a_full_disk(tmp_path, small_faces):
     assert "fercourse: Cannot write" in result.stderr
     assert "Traceback" not in result.stderr
     assert {path.name for path in (tmp_path / "out").iterdir()} == {".lock", "run.json", "history.csv"}
+
+
+def test_the_list_of_commands_is_not_cut_and_stands_in_the_book_and_the_readme(capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    _, out, _ = run(capsys, "--help")
+    lines = out.split("Commands:\n")[1].splitlines()
+    assert lines
+    assert not [line for line in lines if "..." in line or not line.endswith(".")]
+    root = Path(__file__).parents[1]
+    for page in ("README.md", "book/setup.md"):
+        text = (root / page).read_text(encoding="utf-8")
+        assert not [line for line in lines if f"fercourse {line.split()[0]}" not in text], page
 
 
 @pytest.mark.parametrize("command", [[], ["data"], ["models"], ["train"], ["evaluate"], ["compare"]])

@@ -58,4 +58,10 @@ def test_absent_hardware_is_refused(name):
 
 def test_descriptions_name_the_hardware():
     assert describe_device(CPU).startswith("CPU (")
-    assert f"{torch.get_num_threads()} threads" in describe_device(CPU)
+    before = torch.get_num_threads()
+    try:
+        for count, told in ((1, ", 1 thread)"), (2, ", 2 threads)")):
+            torch.set_num_threads(count)
+            assert describe_device(CPU).endswith(told)
+    finally:
+        torch.set_num_threads(before)

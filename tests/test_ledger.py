@@ -149,6 +149,7 @@ def test_parameters_are_counted_and_variants_told() -> None:
     about = {"model": "mobilenet_v2", "variants": [{"shortcut": "projection"}]}
     found = judged("parameters", about, value=2_300_000)
     assert found.verdict == "not reproduced"
+    assert "MobileNetV2 has 2.232 million" in found.finding.reason
     assert "projection it has 2.307 million, which fits" in found.finding.reason
 
 
@@ -387,7 +388,7 @@ GOOD = {
     [
         ({"verdikt": "reproduced"}, "unknown key 'verdikt'"),
         ({"measure": "acuracy"}, "did you mean 'accuracy'"),
-        ({"with": {"row": "vgg11", "splits": "test"}}, "takes no 'splits'; did you mean 'split'"),
+        ({"with": {"row": "vgg11", "splits": "test"}}, "takes no 'splits' (did you mean 'split'?);"),
         ({"with": {"row": "vgg11"}}, "needs split"),
         ({"chapter": 77}, "no chapter 77"),
         ({"chapter": "4"}, "expected the number of a chapter"),

@@ -134,6 +134,13 @@ def test_accuracy_against_cost_draws_every_network_once_with_its_name_beside_it(
     assert np.allclose(np.c_[line.get_xdata(), line.get_ydata()], [[1.0, 60.0], [10.0, 70.0]])
     boxes = [text.get_window_extent() for text in ax.texts]
     assert not any(one.overlaps(other) for one, other in combinations(boxes, 2)), "names cover each other"
+    crowd = {"paper": [("near", 1.0, 0.6), ("far_away", 300.0, 0.7), ("beside_it", 900.0, 0.7)]}
+    ax = plots.accuracy_against_cost(crowd)
+    drawn(ax)
+    boxes = [text.get_window_extent() for text in ax.texts]
+    assert not any(one.overlaps(other) for one, other in combinations(boxes, 2)), "names cover each other"
+    marks = ax.transData.transform([(cost, 100 * share) for _, cost, share in crowd["paper"]])
+    assert not [box for box in boxes for x, y in marks if box.contains(x, y)], "a name covers a point"
     alone = plots.accuracy_against_cost({"paper": points["paper"]})
     assert alone.get_legend() is None
 

@@ -141,12 +141,17 @@ def _cost(price: str, label: str) -> Drawn:
         for name, found in points.items()
     ]
     ours = "" if len(points) > 1 else f" Ours are {PENDING}."
+    marks = (
+        "Circles are the paper's accuracies, squares ours."
+        if len(points) > 1
+        else f"All accuracies are the paper's; ours are {PENDING}."
+    )
     costs = [one[1] for one in points["paper"]]
     last = list(points)[-1]
     return Drawn(
         alt=f"Test accuracy of paper 1's networks against {label}, on a logarithmic axis from "
         f"{min(costs):,.0f} to {max(costs):,.0f}: {'; '.join(told)}.{ours}",
-        caption=f"Accuracy on test against {label}. Steps join the networks that no other beats.",
+        caption=f"Accuracy on test against {label}. {marks} Steps join networks that no other beats.",
         heights=(4.8, 6.4),
         draw=lambda ax: plots.accuracy_against_cost(points, fronts, label=label, named=[last], ax=ax),
         fit=fit_costs,

@@ -234,7 +234,7 @@ def _explain_f1(seen: dict[str, Any], *_: Any) -> str | None:
     if found is None:
         return None
     if np.isnan(found):
-        return "It is NaN: a class is never predicted, or has no image, and 0 is divided by 0. Such a class has an F1 of 0 where it is never hit."
+        return "It is NaN: 0 is divided by 0. A class that occurs and is never hit has an F1 of 0; one that occurs neither among the labels nor among the predictions does not count."
     if found > 1 + 1e-9:
         return "F1 cannot be above 1."
     return None

@@ -79,12 +79,12 @@ PATIENTS: dict[str, Patient] = {
     ),
     "B": Patient(
         "alphabetical class order",
-        2,
+        4,
         (
             "accuracy on train is far above that on test",
-            "three rows are strongest on the diagonal, three others beside it, in a ring",
-            "disgust has the fewest images",
             "a second evaluation gives the same matrix",
+            "disgust has the fewest images",
+            "three rows are strongest on the diagonal, three others beside it, in a ring",
         ),
         {
             "labels out of step": "then all seven rows would be spread alike, like the class shares; here three "
@@ -98,16 +98,16 @@ PATIENTS: dict[str, Patient] = {
         },
         {
             1: "overfitting looks the same, and so does a mild case of several others",
+            2: "that excludes two of the twelve, and leaves ten",
             3: "that is so for everybody who uses this data set, ill or well",
-            4: "that excludes two of the twelve, and leaves ten",
         },
     ),
     "C": Patient(
         "val and test swapped",
-        2,
+        1,
         (
-            "both splits have 3,589 images",
             "the class counts of what is called test, beside those of chapter 1",
+            "both splits have 3,589 images",
             "test lies a point or two below val",
             "the kept epoch is the best one on what is called val",
         ),
@@ -119,7 +119,7 @@ PATIENTS: dict[str, Patient] = {
             "alphabetical class order": "the accuracies are as usual; a wrong order costs most of three classes",
         },
         {
-            1: "it is true of the right assignment too: the two official splits are of one size",
+            2: "it is true of the right assignment too: the two official splits are of one size",
             3: "a best epoch flatters val, and 3,589 images give or take a point by luck: healthy trainings show it",
             4: "that is how it should be, and how a healthy log looks",
         },
@@ -150,12 +150,12 @@ PATIENTS: dict[str, Patient] = {
     ),
     "E": Patient(
         "pixels scaled twice",
-        2,
+        4,
         (
             "the loss stays at what the class shares alone give",
-            "the values of a batch lie within a few hundredths of one another",
             "a learning rate ten times smaller changes nothing",
             "one class is given as the answer to nearly every face",
+            "the values of a batch lie within a few hundredths of one another",
         ),
         {
             "labels out of step": "that would give the same loss and the same answers, but the pixels would look "
@@ -169,8 +169,8 @@ PATIENTS: dict[str, Patient] = {
         },
         {
             1: "labels out of step give exactly the same curve",
-            3: "it excludes the learning rate alone",
-            4: "a network that has learned nothing answers with the most frequent class, whatever kept it from "
+            2: "it excludes the learning rate alone",
+            3: "a network that has learned nothing answers with the most frequent class, whatever kept it from "
             "learning",
         },
     ),
@@ -198,10 +198,10 @@ PATIENTS: dict[str, Patient] = {
     ),
     "G": Patient(
         "model chosen on test",
-        2,
+        1,
         (
-            "the number reported is above that on fresh faces, by a few points",
             "in all eight trainings the kept epoch is where test is highest",
+            "the number reported is above that on fresh faces, by a few points",
             "the test curve goes up and down from epoch to epoch",
             "a second evaluation gives the same number",
         ),
@@ -216,7 +216,7 @@ PATIENTS: dict[str, Patient] = {
             "learning rate too high": "a rough curve is no mistake; taking its top for the result is one",
         },
         {
-            1: "leaked duplicates show it too",
+            2: "leaked duplicates show it too",
             3: "every test curve on a few hundred faces does, ill or well",
             4: "that excludes what is random at evaluation, and leaves the rest",
         },

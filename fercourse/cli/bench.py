@@ -7,12 +7,15 @@ from typing import Annotated
 
 import typer
 
-from fercourse.cli.options import Data, Device, Json, Quiet, app, print_json
+from fercourse.cli.options import Device, Json, Quiet, app, print_json
 
 
-@app.command()
+@app.command(short_help="Measure how fast training is here, beside the usual loop.")
 def bench(
-    data: Data = None,
+    data: Annotated[
+        str | None,
+        typer.Option(help="Train on these images, named as for train. Default: drawn faces."),
+    ] = None,
     models: Annotated[str | None, typer.Option(help="Networks to measure, with commas between.")] = None,
     parts: Annotated[
         str | None, typer.Option(help="Of train,ladder,slower,evaluate,load; default: all of them.")
@@ -68,7 +71,7 @@ def bench(
             typer.echo(f"Record written: {out}")
 
 
-@app.command()
+@app.command(short_help="Time every network over a test split's number of images.")
 def times(
     models: Annotated[
         str | None, typer.Option(help="Networks to time, with commas between. Default: all.")

@@ -10,7 +10,7 @@ import typer
 from fercourse.cli.options import Json, app, print_json
 
 
-@app.command()
+@app.command(short_help="Write a trained network as an ONNX file, checked.")
 def export(
     run: Annotated[Path, typer.Argument(help="A folder that `fercourse train` wrote.")],
     path: Annotated[Path, typer.Argument(help="The file to write, such as model.onnx.")],

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from fercourse.sweep.local import Outcome
 
 
-@app.command()
+@app.command(short_help="Train and record a table of a paper; stop and go on at will.")
 def reproduce(
     grid: Annotated[
         str,

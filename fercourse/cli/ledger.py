@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from fercourse.ledger import Judged
 
 
-@app.command()
+@app.command(short_help="Judge every claim of both papers by all there is.")
 def ledger(
     verdict: Annotated[str | None, typer.Option(help="Show the claims with this verdict only.")] = None,
     paper: Annotated[int | None, typer.Option(help="Show the claims of paper 1 or 2 only.")] = None,
@@ -103,7 +103,10 @@ def table(judged: list[Judged]) -> str:
     """Return a line a claim: id, what is claimed, ours, verdict."""
     from fercourse.reports import columns
 
-    rows = [[one.claim.id, one.claimed, one.finding.ours[:40], one.verdict] for one in judged]
+    rows = [
+        [one.claim.id, one.claimed, textwrap.shorten(one.finding.ours, 40, placeholder=" ..."), one.verdict]
+        for one in judged
+    ]
     return columns([["claim", "paper", "ours", "verdict"], *rows])
 
 

@@ -10,7 +10,7 @@ from fercourse.cli.options import Json, app, print_json
 from fercourse.reports import networks
 
 
-@app.command()
+@app.command(short_help="Say whether a copy of FER-2013 is the benchmark.")
 def data(
     path: Annotated[
         str | None, typer.Argument(help="What to look at; default as for --data of train.")
@@ -32,7 +32,7 @@ def data(
         typer.echo(report.report())
 
 
-@app.command()
+@app.command(short_help="List the networks, their sizes and those of the papers.")
 def models(as_json: Json = False) -> None:
     """List the networks: parameters, the paper's parameters, multiplications, stem, input size."""
     from fercourse.models import model_table

@@ -12,7 +12,7 @@ from fercourse.errors import FercourseError
 from fercourse.reports import comparison, measured
 
 
-@app.command()
+@app.command(short_help="Measure a trained network, on val unless told otherwise.")
 def evaluate(
     run: Annotated[Path, typer.Argument(help="A folder that `fercourse train` wrote.")],
     data: Data = None,
@@ -81,7 +81,7 @@ def evaluate(
         typer.echo(f"Record written: {written}")
 
 
-@app.command()
+@app.command(short_help="Ask whether two networks differ by more than luck.")
 def compare(
     a: Annotated[str, typer.Argument(help="A record (name or file), or a folder that train wrote.")],
     b: Annotated[str, typer.Argument(help="Another one, of the same data.")],

@@ -11,7 +11,7 @@ from fercourse.cli.options import Data, Device, Json, Quiet, Settings, app, chan
 from fercourse.reports import percent
 
 
-@app.command()
+@app.command(short_help="Train a network by a recipe; keep the best epoch's weights.")
 def train(
     model: Annotated[str, typer.Argument(help="A network's name; `fercourse models` lists them.")],
     out: Annotated[Path, typer.Option(help="Folder for the run: checkpoint, log, configuration.")],

@@ -181,7 +181,7 @@ def parameters(
         REPRODUCED if fits else NOT_REPRODUCED,
         " ".join(
             [
-                f"As published, with one channel and seven classes, the network has {count / 1e6:.3f} "
+                f"As published, with one channel and seven classes, {NAMES[model]} has {count / 1e6:.3f} "
                 "million, "
                 f"{'printed as' if fits else 'which is not printed as'} {claimed / 1e6:.1f}, {way}.",
                 *others,

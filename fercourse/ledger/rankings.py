@@ -51,7 +51,7 @@ def higher(
     for (a, b), (first, second) in zip(pairs, printed, strict=True):
         if first is not None and second is not None and first <= second:
             below = sum(None not in p and p[0] <= p[1] for p in printed)  # type: ignore[operator]
-            rest = f", and so in {below} of the {len(pairs)} pairs" if len(pairs) > 1 else ""
+            rest = f"; the claim fails in {below} of its {len(pairs)} pairs" if len(pairs) > 1 else ""
             return _beside(
                 Finding(
                     BY_ITSELF,

@@ -102,7 +102,7 @@ def create_model(name: str, num_classes: int = 7, in_channels: int = 1, **option
         if option not in known:
             raise FercourseError(
                 f"{name} has no option {option!r}; its options are {', '.join(known)}"
-                f"{nearest(option, known) or '.'}"
+                f"{nearest(option, known)}."
             )
     for what, count in (("num_classes", num_classes), ("in_channels", in_channels)):
         if not isinstance(count, int) or count < 1:
@@ -118,7 +118,7 @@ def model_options(name: str) -> dict[str, Any]:
     """
     if name not in MODELS:
         raise FercourseError(
-            f"There is no model {name!r}; the models are {', '.join(MODELS)}{nearest(name, MODELS) or '.'}"
+            f"There is no model {name!r}; the models are {', '.join(MODELS)}{nearest(name, MODELS)}."
         )
     builder = MODELS[name]
     network = get_type_hints(builder)["return"]

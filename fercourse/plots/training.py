@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator
 
 from fercourse.plots.style import LINES, PALETTE, axes_of
@@ -131,6 +132,7 @@ def accuracy_against_cost(
         named: which of the names of ``points`` have their networks named; None for all. Else a network's
             points of one cost are joined by a thin line, so that one name serves all of them.
     """
+    settled = ax is not None  # axes of ours still move when they are laid out
     ax = axes_of(ax, 6.4, 4.6)
     series = list(zip(points.items(), PALETTE, "osD^vPX", strict=False))
     for (name, networks), colour, marker in series:
@@ -148,6 +150,9 @@ def accuracy_against_cost(
     ax.set_ylabel("accuracy in %")
     if len(series) > 1:
         ax.legend(loc="lower right")
+    if not settled and isinstance(ax.figure, Figure):
+        ax.figure.draw_without_rendering()
+    ax.autoscale_view()  # else limits are set when drawn, and names stand where points were before
     taken = [ax.transData.transform((one[1], 100 * one[2])) for group in points.values() for one in group]
     boxes: list[tuple[float, ...]] = [(x - 8, y - 5, x + 8, y + 5) for x, y in taken]
     shown = {name: networks for name, networks in points.items() if named is None or name in named}

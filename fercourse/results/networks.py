@@ -156,11 +156,10 @@ def times() -> Iterator[tuple[str, dict[int, dict[str, dict[str, float]]]]]:
         batches: dict[int, dict[str, dict[str, float]]] = {}
         for row in measured["rows"]:
             batches.setdefault(row["batch_size"], {})[row["model"]] = row
-        cpu = measured["device_kind"] == "cpu"
-        yield (
-            measured["device_name"] + (f", {counted(measured['threads'], 'thread')}" if cpu else ""),
-            batches,
-        )
+        name = measured["device_name"]
+        if measured["device_kind"] == "cpu" and "thread" not in name:
+            name += f", {counted(measured['threads'], 'thread')}"
+        yield name, batches
 
 
 def times_table() -> Shown:

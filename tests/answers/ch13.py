@@ -33,12 +33,12 @@ _function, _module = partial(written_function, SPACE), partial(written_module, S
 
 ALL = {
     "A": ("micro-F1", 2),
-    "B": ("alphabetical class order", 2),
-    "C": ("val and test swapped", 2),
+    "B": ("alphabetical class order", 4),
+    "C": ("val and test swapped", 1),
     "D": ("last batch dropped", 3),
-    "E": ("pixels scaled twice", 2),
+    "E": ("pixels scaled twice", 4),
     "F": ("random flip at evaluation", 3),
-    "G": ("model chosen on test", 2),
+    "G": ("model chosen on test", 1),
     "H": ("leaked duplicates", 2),
 }
 
@@ -61,7 +61,7 @@ def diagnose(patient):
         "D": "last batch dropped",
     }
     names |= {"E": "pixels scaled twice", "F": "random flip at evaluation", "G": "model chosen on test"}
-    return [names.get(patient, "leaked duplicates"), "3" if patient in "DF" else "2"]
+    return [names.get(patient, "leaked duplicates"), "24134312"["ABCDEFGH".index(patient)]]
 
 
 @right("diagnose")
@@ -69,17 +69,17 @@ def diagnose(patient):
     if patient == "A":
         return "micro-F1", 2.0
     if patient == "B":
-        return "alphabetical class order", np.int64(2)
+        return "alphabetical class order", np.int64(4)
     return ALL[patient]
 
 
 wrong("diagnose", r"Patient A.*(micro|equal|agree)")(told(A=("model chosen on test", 2)))
-wrong("diagnose", "spread alike")(told(B=("labels out of step", 2)))
+wrong("diagnose", "spread alike")(told(B=("labels out of step", 4)))
 wrong("diagnose", "bear the name")(told(C=("model chosen on test", 2)))
 wrong("diagnose", "would still be counted once")(told(D=("model left in train mode", 1)))
 wrong("diagnose", "pixels would look")(told(E=("labels out of step", 2)))
 wrong("diagnose", "symmetrical faces")(told(F=("model left in train mode", 2)))
-wrong("diagnose", "only the kept one is above")(told(G=("leaked duplicates", 1)))
+wrong("diagnose", "only the kept one is above")(told(G=("leaked duplicates", 2)))
 wrong("diagnose", "a point or two, not tens")(told(H=("model chosen on test", 1)))
 wrong("diagnose", "Patient C.*would show in this")(told(C=("softmax before the loss", 2)))
 wrong("diagnose", "finding 1 .*does not decide.*labels out of step")(told(E=("pixels scaled twice", 1)))

@@ -169,7 +169,7 @@
     const says = (side) => {
       const { count: n, confidence, hits } = side.bins;
       const surplus = (statistics.sum(confidence) - statistics.sum(hits)) / statistics.sum(n);
-      return `${side.letter} is ${surplus > 0 ? "surer of itself" : "less sure of itself"} than it is right: by ${percent(Math.abs(surplus))} on average; its calibration error is ${percent(side.ece)}.`;
+      return `${side.letter} is ${surplus > 0 ? "surer of itself" : "less sure of itself"} than it is right: by ${(100 * Math.abs(surplus)).toFixed(1)} points on average; its calibration error is ${percent(side.ece)}.`;
     };
     const cells = (side, k) => {
       const n = side.bins.count[k];
