@@ -18,6 +18,8 @@ _GREATEST = sys.float_info.max
 SCHEDULES = ("plateau", "one_cycle", "cosine", "constant")
 TRACKS = ("paper", "strong", "extra")
 PRETRAINED = ("none", "imagenet")
+#: Values of a configuration that older records and runs do not have, switched off.
+LATER: Mapping[str, Any] = {"mixup": 0.0, "ema": 0.0}
 
 
 def _fail(name: str, value: object, expected: str) -> None:
@@ -56,6 +58,9 @@ class TrainConfig:
         pretrained: 'none', or 'imagenet' to start from torchvision's weights (see `fercourse.transfer`).
         train_fraction: share of the training images used, drawn class by class by ``seed``.
         max_steps: stop every epoch after so many steps; None for all. For smoke runs.
+        mixup: alpha of mixup (see `fercourse.regularise.mixup`); 0 mixes nothing.
+        ema: decay of the moving average of weights (see `fercourse.regularise.Ema`), which is then what is
+            evaluated and kept; 0 keeps none.
         precision: auto, fp32, bf16 or fp16 (see `fercourse.device.pick_precision`).
 
     Raises:
@@ -84,6 +89,8 @@ class TrainConfig:
     max_steps: int | None = None
     precision: str = "auto"
     seed: int = 0
+    mixup: float = 0.0
+    ema: float = 0.0
 
     def __post_init__(self) -> None:
         from fercourse.models import MODELS  # torch is needed from here on, not for reading recipes
@@ -126,12 +133,19 @@ class TrainConfig:
         _number("factor", self.factor, 0, 1, above=True)
         _number("label_smoothing", self.label_smoothing, 0, 0.99)
         _number("train_fraction", self.train_fraction, 0, 1, above=True)
+        _number("mixup", self.mixup, 0, 100)
+        _number("ema", self.ema, 0, 0.999999)
         if self.max_steps is not None:
             _number("max_steps", self.max_steps, 1, infinity, whole=True)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the configuration as plain JSON values (tuples become lists)."""
-        return _plain(asdict(self))
+        """Return the configuration as plain JSON values (tuples become lists).
+
+        What came after the first records is left out where it is switched off, so that a training is written,
+        named and resumed as it always was.
+        """
+        values = _plain(asdict(self))
+        return {key: value for key, value in values.items() if key not in LATER or LATER[key] != value}
 
 
 def _check_options(model: str, options: Mapping[str, Any]) -> None:

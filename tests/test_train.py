@@ -18,6 +18,7 @@ import pandas as pd
 import pytest
 import torch
 from torch import nn
+from torch.nn import functional as F
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
@@ -26,7 +27,7 @@ from fercourse.checkpoint import load_checkpoint
 from fercourse.device import pick_precision
 from fercourse.errors import FercourseError
 from fercourse.recipes import make_config
-from fercourse.train import class_weights, epoch_order, fit, log_prior, set_log_prior
+from fercourse.train import class_weights, epoch_order, fit, log_prior, mixup_shares, set_log_prior
 from fercourse.train import step as step_module
 from fercourse.train.optim import make_optimizer, make_scheduler, output_layer
 
@@ -111,6 +112,90 @@ def test_best_epoch_by_val_accuracy_is_kept():
     assert hits.mean() == pytest.approx(max(accuracies))
 
 
+def test_the_average_of_weights_is_what_is_evaluated_and_kept():
+    model, result = train_tiny(settings(epochs=6, lr=0.05, ema=0.8))
+    _, without = train_tiny(settings(epochs=6, lr=0.05))
+    # Averaging looks on: the training itself is the same to the bit.
+    assert [row["train_loss"] for row in result.history] == [row["train_loss"] for row in without.history]
+    assert [row["val_loss"] for row in result.history] != [row["val_loss"] for row in without.history]
+    accuracies = [row["val_accuracy"] for row in result.history]
+    assert result.best_epoch == 1 + accuracies.index(max(accuracies))
+    val = faces(40, 1)
+    model.eval()
+    with torch.no_grad():
+        hits = model(torch.from_numpy(val.images)[:, None] / 255).argmax(1).numpy() == val.labels
+    assert hits.mean() == pytest.approx(max(accuracies))
+    assert all(p.requires_grad for p in model.parameters())
+
+
+def test_an_average_by_hand():
+    """One epoch of seven steps: the average of the weights after every step, with the first ones before."""
+    config = settings(epochs=1, ema=0.75, bias_init=False)
+    torch.manual_seed(config.seed)
+    watched, seen = tiny(), []
+    watched.register_forward_pre_hook(
+        lambda module, _: seen.append(module.state_dict()["0.weight"].clone()) if module.training else None
+    )
+    fit(watched, faces(100), faces(40, 1), settings(epochs=1, bias_init=False), device="cpu", progress=False)
+    last = watched.state_dict()["0.weight"]
+    expected = seen[0]
+    for weights in [*seen[1:], last]:
+        expected = 0.75 * expected + 0.25 * weights
+    averaged, _ = train_tiny(config)
+    torch.testing.assert_close(averaged.state_dict()["0.weight"], expected, rtol=1e-5, atol=1e-6)
+
+
+def step_once(shares, labels, **options):
+    """Take one plain step of mixup in evaluation mode; return the totals and the logits before it."""
+    torch.manual_seed(0)
+    model = tiny().eval()
+    images = torch.from_numpy(faces(100).images[:8])
+    mixed = images[:, None] / 255
+    if shares is not None:
+        mixed = shares[0] * mixed + (1 - shares[0]) * mixed.roll(1, 0)
+    with torch.no_grad():
+        logits = model(mixed)
+    totals = step_module.Totals.zeros(torch.device("cpu"), 1)
+    step_module.train_step(
+        model,
+        images,
+        labels,
+        torch.optim.SGD(model.parameters(), lr=0.1),
+        torch.arange(8),
+        totals=totals,
+        generator=torch.Generator(),
+        precision=pick_precision(model, torch.device("cpu"), "fp32"),
+        shares=shares,
+        **options,
+    )
+    return totals, logits
+
+
+def test_mixup_in_a_step_is_the_loss_of_mixed_labels():
+    labels = torch.from_numpy(faces(100).labels[:8])
+    one_hot = F.one_hot(labels, 7).float()
+    for share in (0.3, 0.8):
+        totals, logits = step_once(torch.tensor([share]), labels, label_smoothing=0.1)
+        targets = share * one_hot + (1 - share) * one_hot.roll(1, 0)
+        expected = F.cross_entropy(logits, targets, label_smoothing=0.1)
+        assert totals.batch_losses.item() == pytest.approx(expected.item(), rel=1e-5)
+        main = labels if share >= 0.5 else labels.roll(1, 0)
+        assert totals.hits == (logits.argmax(1) == main).sum()
+    whole, nothing = step_once(torch.ones(1), labels)[0], step_once(None, labels)[0]
+    assert whole.batch_losses == nothing.batch_losses
+
+
+def test_shares_of_mixup_depend_on_seed_and_epoch_alone():
+    config = settings(mixup=0.2)
+    shares = mixup_shares(config, 0, 2000)
+    assert torch.equal(shares, mixup_shares(config, 0, 2000))
+    assert not torch.equal(shares, mixup_shares(config, 1, 2000))
+    assert not torch.equal(shares, mixup_shares(settings(mixup=0.2, seed=1), 0, 2000))
+    assert shares.mean().item() == pytest.approx(0.5, abs=0.04)
+    assert shares.var().item() == pytest.approx(1 / (4 * (2 * 0.2 + 1)), abs=0.01)
+    assert mixup_shares(settings(), 0, 5) is None
+
+
 def test_every_image_once_an_epoch_in_another_order():
     labels, config = faces(100).labels, settings()
     first, second = epoch_order(labels, config, 0), epoch_order(labels, config, 1)
@@ -187,12 +272,23 @@ def test_weight_decay_spares_biases_and_norms():
     assert all(p.ndim > 1 for p in groups[0]["params"])
 
 
+#: What comes on top of the papers: state of its own, draws of its own.
+EXTRAS = {"mixup": 0.4, "ema": 0.9, "label_smoothing": 0.1}
+
+
 @pytest.mark.parametrize(
-    ("schedule", "optimizer"),
-    [("plateau", "adam"), ("one_cycle", "adamw"), ("cosine", "sgd"), ("constant", "sgd")],
+    ("schedule", "optimizer", "extras"),
+    [
+        ("plateau", "adam", {}),
+        ("one_cycle", "adamw", {}),
+        ("cosine", "sgd", {}),
+        ("constant", "sgd", {}),
+        ("cosine", "sgd", EXTRAS),
+        ("one_cycle", "adamw", {**EXTRAS, "precision": "bf16"}),
+    ],
 )
-def test_interrupted_and_resumed_is_the_same_to_the_bit(tmp_path, schedule, optimizer):
-    config = settings(schedule=schedule, optimizer=optimizer, lr=0.003)
+def test_interrupted_and_resumed_is_the_same_to_the_bit(tmp_path, schedule, optimizer, extras):
+    config = settings(schedule=schedule, optimizer=optimizer, lr=0.003, **extras)
     whole = train_tiny(config, tmp_path / "whole")
     folder = tmp_path / "parts"
     for steps in (3, 9, 11):  # within the first epoch, across a border, near the end
@@ -404,13 +500,13 @@ class Tape(TorchDispatchMode):
                         place.copy_(new)
 
 
-def record_on_tape(model, optimizer, totals, recorded):
+def record_on_tape(models, optimizer, totals, recorded):
     """Return a `capture` for `StepGraphs`, which records on the CPU and leaves everything as it was."""
 
     def capture(step, generator, pool):
         assert pool is None
         kept = [
-            *model.state_dict().values(),
+            *(tensor for model in models for tensor in model.state_dict().values()),
             *totals.tensors().values(),
             *(tensor for state in optimizer.state.values() for tensor in state.values()),
         ]
@@ -430,17 +526,26 @@ def record_on_tape(model, optimizer, totals, recorded):
 
 
 @pytest.mark.parametrize(
-    ("optimizer", "schedule"), [("adam", "plateau"), ("adamw", "one_cycle"), ("sgd", "cosine")]
+    ("optimizer", "schedule", "extras"),
+    [
+        ("adam", "plateau", {}),
+        ("adamw", "one_cycle", {}),
+        ("sgd", "cosine", {}),
+        ("adam", "plateau", EXTRAS),
+        ("sgd", "plateau", {**EXTRAS, "class_weights": False, "precision": "bf16"}),
+    ],
 )
-def test_captured_steps_are_the_plain_loop_to_the_bit(monkeypatch, optimizer, schedule):
+def test_captured_steps_are_the_plain_loop_to_the_bit(monkeypatch, optimizer, schedule, extras):
     """Recorded once a batch size, replayed for the rest: last batch of 4, dropout, augmentation, schedule."""
-    config = settings(optimizer=optimizer, schedule=schedule, lr=2**-7, factor=0.5, patience=1, epochs=6)
+    changes = {"optimizer": optimizer, "schedule": schedule, **extras}
+    config = settings(lr=2**-7, factor=0.5, patience=1, epochs=6, **changes)
     plain = train_tiny(config)
     recorded = []
 
     class OnTape(step_module.StepGraphs):
         def __init__(self, step, optimizer, generator, totals, order, **_):
-            capture = record_on_tape(step.args[0], optimizer, totals, recorded)
+            averages = [ema.model for ema in [step.keywords["ema"]] if ema is not None]
+            capture = record_on_tape([step.args[0], *averages], optimizer, totals, recorded)
             super().__init__(step, optimizer, generator, totals, order, capture)
 
     monkeypatch.setattr(step_module, "StepGraphs", OnTape)
@@ -489,10 +594,11 @@ def test_what_cannot_be_captured_goes_on_plainly():
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs CUDA")
+@pytest.mark.parametrize("extras", [{}, EXTRAS])
 @pytest.mark.parametrize("precision", ["fp32", "bf16", "fp16"])
-def test_cuda_graphs_are_the_plain_loop_to_rounding(precision):
+def test_cuda_graphs_are_the_plain_loop_to_rounding(precision, extras):
     """The same draws, batches and schedule; kernels may sum in another order."""
-    config = settings(epochs=6, precision=precision, lr=1e-3)
+    config = settings(epochs=6, precision=precision, lr=1e-3, **extras)
     results = []
     for graphs in (False, True):
         torch.manual_seed(config.seed)

@@ -65,8 +65,9 @@ class Plan:
 
 
 def pace_key(config: TrainConfig) -> str:
-    """Return what decides the pace of a configuration: the network, its options and the batch size."""
-    return f"{config.model} {sorted(dict(config.model_options).items())} {config.batch_size}"
+    """Return what decides the pace of a configuration: the network, its options, batch size and averages."""
+    extras = f" mixup {config.mixup > 0} ema {config.ema > 0}" if config.mixup or config.ema else ""
+    return f"{config.model} {sorted(dict(config.model_options).items())} {config.batch_size}{extras}"
 
 
 def seconds_left(cell: Cell, pace: float, faces: Faces) -> float:

@@ -1,4 +1,4 @@
-"""The training loop: two plain functions, shared by every network."""
+"""The training loop, shared by every network: epochs, and what is done between two of them."""
 
 from __future__ import annotations
 
@@ -15,14 +15,15 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import nn
-from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
+from torch.optim.lr_scheduler import ReduceLROnPlateau
 
 from fercourse.augment import to_float
-from fercourse.augmentation import Augmentation
 from fercourse.device import Precision, describe_device, fastest_kernels, pick_device, pick_precision
 from fercourse.errors import FercourseError
 from fercourse.evaluate import predict
 from fercourse.recipes import TrainConfig
+from fercourse.regularise import Ema
+from fercourse.train.epoch import train_one_epoch
 from fercourse.train.failures import batch_that_fits, is_out_of_memory, stop_at_bad_loss
 from fercourse.train.optim import (
     class_counts,
@@ -32,7 +33,7 @@ from fercourse.train.optim import (
     set_log_prior,
 )
 from fercourse.train.progress import StepBar
-from fercourse.train.sampling import epoch_order, used_positions
+from fercourse.train.sampling import epoch_order, mixup_shares, used_positions
 from fercourse.train.state import (
     LAST,
     Parts,
@@ -43,7 +44,7 @@ from fercourse.train.state import (
     load_state,
     save_state,
 )
-from fercourse.train.step import StepGraphs, Totals, step_graphs, train_step
+from fercourse.train.step import Totals, step_graphs
 
 #: Epochs whose every batch loss is kept (paper 2's claim is about the first ones).
 BATCH_LOSS_EPOCHS = 3
@@ -83,74 +84,6 @@ class Fit:
         return sum(row["seconds"] for row in self.history)
 
 
-def train_one_epoch(
-    model: nn.Module,
-    images: torch.Tensor,
-    labels: torch.Tensor,
-    optimizer: torch.optim.Optimizer,
-    *,
-    order: torch.Tensor,
-    batch_size: int,
-    generator: torch.Generator,
-    precision: Precision,
-    augmentation: Augmentation | None = None,
-    weight: torch.Tensor | None = None,
-    label_smoothing: float = 0.0,
-    scheduler: LRScheduler | None = None,
-    scaler: torch.amp.GradScaler | None = None,
-    totals: Totals | None = None,
-    first_step: int = 0,
-    on_step: Callable[[int, Totals], None] | None = None,
-    graphs: StepGraphs | None = None,
-) -> Totals:
-    """Train on the images in the given order, once.
-
-    Args:
-        images: uint8, (N, 48, 48), on the model's device.
-        labels: int64, (N,), there too.
-        order: positions of the images, int64; the last batch takes what is left over.
-        generator: draws the augmentation, on that device.
-        weight: a loss weight a class, (7,), as in `torch.nn.functional.cross_entropy`.
-        scheduler: stepped after every batch (not the plateau schedule, which `fit` steps by epoch).
-        totals, first_step: where an interrupted epoch goes on.
-        on_step: called after every step with its number and the totals.
-        graphs: runs the steps as CUDA graphs; made (by `step_graphs`) from these same arguments.
-
-    Returns:
-        The epoch's totals: loss, hits, images, batch losses, still on the device.
-    """
-    steps = math.ceil(len(order) / batch_size)
-    if totals is None:
-        totals = Totals.zeros(images.device, steps)
-    model.train()
-    if graphs is not None:
-        graphs.begin(order)
-    for step in range(first_step, steps):
-        batch = order[step * batch_size : (step + 1) * batch_size]
-        if graphs is not None:
-            graphs.run(len(batch))
-        else:
-            train_step(
-                model,
-                images,
-                labels,
-                optimizer,
-                batch,
-                totals=totals,
-                generator=generator,
-                precision=precision,
-                augmentation=augmentation,
-                weight=weight,
-                label_smoothing=label_smoothing,
-                scaler=scaler,
-            )
-        if scheduler is not None:
-            scheduler.step()
-        if on_step is not None:
-            on_step(step, totals)
-    return totals
-
-
 def fit(
     model: nn.Module,
     train: Labelled,
@@ -168,9 +101,11 @@ def fit(
 ) -> Fit:
     """Train a model by a configuration; leave it with the weights of the best epoch by val accuracy.
 
-    Order of images, augmentation and dropout depend on ``config.seed`` alone; on a CPU with the same number
-    of threads the result is the same to the bit, also after an interruption. The model's initial weights are
-    the caller's: seed before creating it.
+    With ``config.ema``, those are the average's, and val accuracy is the average's.
+
+    Order of images, augmentation, mixup and dropout depend on ``config.seed`` alone; on a CPU with the same
+    number of threads the result is the same to the bit, also after an interruption. The model's initial
+    weights are the caller's: seed before creating it.
 
     Args:
         model: any module that maps (B, 1, 48, 48) to (B, 7); it is moved to the device.
@@ -208,7 +143,9 @@ def fit(
     optimizer = make_optimizer(model, config)
     scheduler = make_scheduler(optimizer, config, steps)
     scaler = torch.amp.GradScaler(place.type) if precision.name == "fp16" else None
-    parts = Parts(model, optimizer, scheduler, scaler, torch.Generator(device=place))
+    ema = Ema(model, decay=config.ema) if config.ema else None
+    evaluated = model if ema is None else ema.model
+    parts = Parts(model, optimizer, scheduler, scaler, torch.Generator(device=place), ema)
     identity = {"config": config.to_dict(), "data": digest_of(train, val), "precision": precision.name}
     if folder is not None and resuming:
         state = load_state(folder, identity, parts, place)
@@ -222,6 +159,8 @@ def fit(
     saved_at = started = time.monotonic()
     before = state.seconds  # of this epoch, in an earlier process
     order = epoch_order(train.labels, config, state.epoch)
+    # At a fixed place on the device, refilled each epoch: a captured step reads it there.
+    shares = torch.zeros(steps, device=place) if config.mixup else None
     arguments: dict[str, Any] = {
         "generator": parts.generator,
         "precision": precision,
@@ -229,6 +168,8 @@ def fit(
         "weight": weight,
         "label_smoothing": config.label_smoothing,
         "scaler": scaler,
+        "shares": shares,
+        "ema": ema,
     }
     graphs_used = None
     if place.type == "cuda" if graphs is None else graphs:
@@ -268,6 +209,9 @@ def fit(
         with deferred_interrupt() as asked, fastest_kernels():
             while state.epoch < config.epochs:
                 order = epoch_order(train.labels, config, state.epoch)
+                drawn = mixup_shares(config, state.epoch, steps)
+                if shares is not None and drawn is not None:
+                    shares.copy_(drawn)
                 if state.step == 0:
                     # Dropout draws from the global stream, augmentation from its own: both start anew.
                     torch.manual_seed(config.seed * 100_003 + state.epoch)
@@ -287,7 +231,7 @@ def fit(
                     **arguments,
                 )
                 check(totals)
-                logits = torch.from_numpy(predict(model, val_images, precision=precision.name))
+                logits = torch.from_numpy(predict(evaluated, val_images, precision=precision.name))
                 val_loss = F.cross_entropy(logits, val_labels).item()
                 val_accuracy = (logits.argmax(1) == val_labels).double().mean().item()
                 seconds = before + time.monotonic() - started
@@ -309,7 +253,7 @@ def fit(
                 state.epoch, state.step, state.seconds = state.epoch + 1, 0, 0.0
                 if val_accuracy > state.best_accuracy:
                     state.best_accuracy, state.best_epoch = val_accuracy, state.epoch
-                    state.best_weights = copy.deepcopy(model.state_dict())
+                    state.best_weights = copy.deepcopy(evaluated.state_dict())
                 state.totals.reset()
                 before, started = 0.0, time.monotonic()
                 log.epoch(state.history)

@@ -23,3 +23,15 @@ def epoch_order(labels: np.ndarray, config: TrainConfig, epoch: int) -> torch.Te
     if config.max_steps is not None:
         order = order[: config.max_steps * config.batch_size]
     return torch.from_numpy(order)
+
+
+def mixup_shares(config: TrainConfig, epoch: int, steps: int) -> torch.Tensor | None:
+    """Return the share that an epoch's every step leaves to an image, float32 (steps,); None without mixup.
+
+    From Beta(mixup, mixup), by (seed, epoch) alone: drawn on the host beforehand, like the order, so that a
+    captured step finds its share on the device and a resumed one finds the same.
+    """
+    if not config.mixup:
+        return None
+    drawn = np.random.default_rng([config.seed, epoch, 1]).beta(config.mixup, config.mixup, steps)
+    return torch.from_numpy(drawn.astype(np.float32))

@@ -19,6 +19,7 @@ from torch import nn
 from fercourse.checkpoint import load_checkpoint, save_checkpoint
 from fercourse.errors import FercourseError, one_line, shown
 from fercourse.files import atomic_path
+from fercourse.regularise import Ema
 from fercourse.train.step import Totals
 
 LAST = "last.safetensors"
@@ -49,6 +50,7 @@ class Parts:
     scheduler: Any
     scaler: torch.amp.GradScaler | None
     generator: torch.Generator
+    ema: Ema | None = None
 
 
 def digest_of(*splits: Any) -> str:
@@ -65,6 +67,8 @@ def save_state(folder: Path, identity: dict[str, Any], state: State, parts: Part
     """Write ``last.safetensors`` (everything) and ``best.safetensors`` (weights of the best epoch so far)."""
     device = state.totals.loss.device
     tensors = {f"model/{name}": tensor for name, tensor in parts.model.state_dict().items()}
+    if parts.ema is not None:
+        tensors |= {f"ema/{name}": tensor for name, tensor in parts.ema.model.state_dict().items()}
     tensors |= {f"best/{name}": tensor for name, tensor in state.best_weights.items()}
     optimizer = parts.optimizer.state_dict()
     for index, values in optimizer["state"].items():
@@ -187,6 +191,8 @@ def _restore(
         return {name[len(prefix) :]: tensor for name, tensor in tensors.items() if name.startswith(prefix)}
 
     parts.model.load_state_dict(group("model/"))
+    if parts.ema is not None:
+        parts.ema.model.load_state_dict(group("ema/"))
     own, best = parts.model.state_dict(), group("best/")
     if {name: tensor.shape for name, tensor in (best or own).items()} != {
         name: tensor.shape for name, tensor in own.items()
