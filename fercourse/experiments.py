@@ -55,6 +55,11 @@ def is_shortened(config: Mapping[str, Any]) -> bool:
     return config["epochs"] < usual or config["max_steps"] is not None
 
 
+def holds_out_val(config: Mapping[str, Any]) -> bool:
+    """Whether a training, by its configuration, never saw val, so that its accuracy there means something."""
+    return config.get("fit_on", "train") == "train"
+
+
 def record_name(config: Mapping[str, Any], layout: str, device_kind: str) -> str:
     """Return the name under which a run is recorded, such as 'small_vgg-quick-seed0-cpu'.
 
@@ -72,7 +77,7 @@ def record_name(config: Mapping[str, Any], layout: str, device_kind: str) -> str
         parts.append("shortened")
     if device_kind != "cuda":
         parts.append(device_kind)
-    return "-".join(parts).replace("/", "_")
+    return "-".join(parts).replace("/", "_").replace("+", "_")
 
 
 def final_entries(folder: str | os.PathLike[str] | None = None) -> list[dict[str, Any]]:

@@ -129,7 +129,7 @@ def table(session: Session) -> pd.DataFrame:
     macs = {row["name"]: round(1e6 * row["mmacs"]) for row in model_table()}
     rows = [{**row, "whose": "yours"} for row in _read(place(session))]
     for record in reported():
-        if record.data["data"]["layout"].startswith("synthetic"):
+        if record.data["data"]["layout"].startswith("synthetic") or not record.has("val"):
             continue
         val = record.metrics("val")
         rows.append(

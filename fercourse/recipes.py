@@ -18,8 +18,9 @@ _GREATEST = sys.float_info.max
 SCHEDULES = ("plateau", "one_cycle", "cosine", "constant")
 TRACKS = ("paper", "strong", "extra")
 PRETRAINED = ("none", "imagenet")
+FIT_ON = ("train", "train+val")
 #: Values of a configuration that older records and runs do not have, switched off.
-LATER: Mapping[str, Any] = {"mixup": 0.0, "ema": 0.0}
+LATER: Mapping[str, Any] = {"mixup": 0.0, "ema": 0.0, "fit_on": "train"}
 
 
 def _fail(name: str, value: object, expected: str) -> None:
@@ -61,6 +62,8 @@ class TrainConfig:
         mixup: alpha of mixup (see `fercourse.regularise.mixup`); 0 mixes nothing.
         ema: decay of the moving average of weights (see `fercourse.regularise.Ema`), which is then what is
             evaluated and kept; 0 keeps none.
+        fit_on: 'train', or 'train+val': val is then trained on too and can choose nothing any more; the last
+            epoch is kept, and no accuracy on val is measured.
         precision: auto, fp32, bf16 or fp16 (see `fercourse.device.pick_precision`).
 
     Raises:
@@ -91,6 +94,7 @@ class TrainConfig:
     seed: int = 0
     mixup: float = 0.0
     ema: float = 0.0
+    fit_on: str = "train"
 
     def __post_init__(self) -> None:
         from fercourse.models import MODELS  # torch is needed from here on, not for reading recipes
@@ -108,7 +112,13 @@ class TrainConfig:
         _check_options(self.model, self.model_options)
         if not isinstance(self.augment, Augmentation):
             _fail("augment", self.augment, "an Augmentation")
-        choices = {"optimizer": OPTIMIZERS, "schedule": SCHEDULES, "track": TRACKS, "pretrained": PRETRAINED}
+        choices = {
+            "optimizer": OPTIMIZERS,
+            "schedule": SCHEDULES,
+            "track": TRACKS,
+            "pretrained": PRETRAINED,
+            "fit_on": FIT_ON,
+        }
         for name, known in choices.items():
             value = getattr(self, name)
             if value not in known:
@@ -119,6 +129,8 @@ class TrainConfig:
             _fail("precision", self.precision, "auto, fp32, bf16 or fp16")
         if self.pretrained != "none" and self.track != "extra":
             _fail("track", self.track, "'extra', for a training that starts from weights of other images")
+        if self.fit_on != "train" and self.schedule == "plateau":
+            _fail("schedule", self.schedule, "one that does not look at val, which is trained on")
         for name in ("class_weights", "bias_init"):
             if not isinstance(getattr(self, name), bool):
                 _fail(name, getattr(self, name), "true or false")

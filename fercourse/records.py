@@ -22,6 +22,7 @@ from fercourse.errors import FercourseError, nearest, one_line
 from fercourse.experiments import (  # noqa: F401 - to be found here
     experiment,
     final_entries,
+    holds_out_val,
     is_final,
     is_shortened,
     record_name,
@@ -69,7 +70,7 @@ class Record:
 
     @property
     def qualifiers(self) -> str:
-        """What to say wherever the record is shown: 'CPU', 'shortened', 'drawn faces', or nothing."""
+        """What to say wherever the record is shown: 'CPU', 'shortened', 'val trained on too', or nothing."""
         marks = []
         if self.data["shortened"]:
             marks.append("shortened")
@@ -77,6 +78,8 @@ class Record:
             marks.append("CPU")
         if self.data["data"]["layout"].startswith("synthetic"):
             marks.append("drawn faces")
+        if not holds_out_val(self.data["config"]):
+            marks.append("val trained on too")
         return ", ".join(marks)
 
     def has(self, split: str) -> bool:
@@ -92,7 +95,7 @@ class Record:
         if not self.has(split):
             raise FercourseError(
                 f"Record {self.name} holds no predictions on {split!r}; test predictions are kept only "
-                "for the configurations that results/final.yml lists."
+                "for the configurations that results/final.yml lists, val's where val was not trained on."
             )
         return unpack_classes(self.data[split]["preds"])
 
@@ -177,6 +180,8 @@ def check_record(data: Any, source: str) -> Record:
         wrong = {len(values) for values in data["history"].values()} != {epochs} or data[
             "best_epoch"
         ] > epochs
+        held_out = holds_out_val(data["config"])
+        wrong |= record.has("val") != held_out or ("val_accuracy" in data["history"]) != held_out
         unpack_floats(data["batch_losses"])
         for split in ("val", "test"):
             if record.has(split):

@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 
 from fercourse.data.hashes import OFFICIAL_FINGERPRINT, official
+from fercourse.environment import LIBRARIES
 from fercourse.recipes import make_config
-from fercourse.records import is_shortened, pack_classes, pack_floats, record_name
-from fercourse.runs import LIBRARIES
+from fercourse.records import holds_out_val, is_shortened, pack_classes, pack_floats, record_name
 
 RANDOM = np.random.default_rng(0)
 
@@ -71,6 +71,8 @@ def example(
         "train_accuracy": 0.9,
         "val": split_of(table.labels[table.splits == 1], 0.6),
     }
+    if not holds_out_val(config):
+        del record["val"], record["history"]["val_loss"], record["history"]["val_accuracy"]
     if with_test:
         record["test"] = split_of(table.labels[table.splits == 2], 0.6)
     return record

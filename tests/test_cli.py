@@ -145,6 +145,30 @@ def test_record_and_compare(capsys, trained, small_faces, tmp_path, monkeypatch)
     assert "final.yml" in message
 
 
+def test_a_training_on_train_and_val_is_measured_on_test_alone(capsys, small_faces, tmp_path, monkeypatch):
+    monkeypatch.setenv("FERCOURSE_RESULTS", str(tmp_path / "results"))
+    out = tmp_path / "out"
+    options = ("--recipe", "smoke", "--out", out, "--data", small_faces, "--quiet")
+    changes = ("max_steps=2", "epochs=1", "fit_on=train+val", "schedule=cosine")
+    settings = [part for change in changes for part in ("--set", change)]
+    status, told, error = run(capsys, "train", "basic_cnn", *options, *settings)
+    assert status == 0, error
+    assert "Only test is held out now" in told
+    measure = ("evaluate", out, "--data", small_faces, "--quiet")
+    assert "not that of a held-out split" in fails(capsys, *measure)
+    assert run(capsys, *measure, "--split", "test")[0] == 0
+    # Recorded, once final.yml lists it, with test alone.
+    assert "not listed" in fails(capsys, *measure, "--split", "test", "--record")
+    listed = "{epochs: 1, max_steps: 2, fit_on: train+val, schedule: cosine}"
+    (tmp_path / "results" / "final.yml").write_text(
+        f"- {{model: basic_cnn, recipe: smoke, why: a test, changes: {listed}}}\n"
+    )
+    assert run(capsys, *measure, "--split", "test", "--record")[0] == 0
+    (record,) = load_records()
+    assert (record.has("val"), record.has("test")) == (False, True)
+    assert "val trained on too" in record.qualifiers
+
+
 def test_a_record_on_drawn_faces_says_which(capsys, tmp_path, monkeypatch):
     monkeypatch.setenv("FERCOURSE_RESULTS", str(tmp_path / "results"))
     source, out = "synthetic-easy", tmp_path / "out"

@@ -63,6 +63,8 @@ def test_every_recipe_survives_json(recipe):
         ({"epoch": 3}, r"no value 'epoch'; did you mean 'epochs'"),
         ({"mixup": -0.1}, r"mixup is -0\.1"),
         ({"ema": 1}, r"ema is 1; expected a number from 0 to"),
+        ({"fit_on": "val"}, r"fit_on is 'val'; expected train, train\+val"),
+        ({"fit_on": "train+val"}, r"schedule is 'plateau'; expected one that does not look at val"),
         ({"augment": {"flips": 1}}, r"no value 'flips'; did you mean 'flip'"),
         ({"augment": {"flip": 1.2}}, r"flip=1\.2"),
         ({"augment": 3}, r"augment is 3"),
@@ -103,6 +105,8 @@ def test_what_came_later_changes_no_older_configuration():
     assert record_name(plain, "fer2013.csv", "cuda") == "resnet18-paper1-seed0"
     changed = make_config("resnet18", mixup=0.2, ema=0.999).to_dict()
     assert record_name(changed, "fer2013.csv", "cuda") == "resnet18-paper1-mixup=0.2-ema=0.999-seed0"
+    both = make_config("resnet18", "quick", fit_on="train+val").to_dict()
+    assert record_name(both, "fer2013.csv", "cuda") == "resnet18-quick-fit_on=train_val-seed0"
 
 
 def test_switching_off_what_a_recipe_has_makes_another_experiment(monkeypatch):

@@ -131,6 +131,23 @@ def test_final_entries_mean_exactly_one_experiment():
     assert not is_final(make_config("resnet18", augment={"crop": 0.0, "flip": 0.0}).to_dict(), [entry])
 
 
+def test_a_training_on_val_has_no_accuracy_on_val(tmp_path):
+    """Whoever asks for it is told, and a record that claims one is refused."""
+    data = example("quick", model="small_vgg", fit_on="train+val")
+    assert read_record(write_record(data, tmp_path)).qualifiers == "val trained on too"
+    record = check_record(data, "example")
+    assert not record.has("val")
+    with pytest.raises(FercourseError, match="val's where val was not trained on"):
+        record.metrics("val")
+    usual = example("quick", model="small_vgg")
+    for key in ("val", "history"):
+        with pytest.raises(FercourseError, match="do not fit each other"):
+            check_record({**data, key: usual[key]}, "example")
+    del usual["val"]
+    with pytest.raises(FercourseError, match="do not fit each other"):
+        check_record(usual, "example")
+
+
 def test_names_say_what_is_special():
     def name(layout="fer2013.csv", kind="cuda", model="resnet18", recipe="paper1", **changes):
         return record_name(make_config(model, recipe, **changes).to_dict(), layout, kind)
@@ -262,7 +279,7 @@ def test_committed_records_are_named_for_what_they_are():
 
 def test_copied_files_are_told_their_commit(monkeypatch, tmp_path):
     """As on a machine that got the files without their history."""
-    from fercourse import runs
+    from fercourse import environment as runs
 
     monkeypatch.setattr(runs, "__file__", str(tmp_path / "fercourse" / "runs.py"))
     monkeypatch.setattr(runs.metadata, "distribution", lambda _: SimpleNamespace(read_text=lambda _: None))

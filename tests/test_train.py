@@ -128,6 +128,29 @@ def test_the_average_of_weights_is_what_is_evaluated_and_kept():
     assert all(p.requires_grad for p in model.parameters())
 
 
+def test_fitted_on_train_and_val_the_last_epoch_is_kept(tmp_path):
+    """Nothing is chosen by val, nothing measured on it: not even the columns are there."""
+    config = settings(fit_on="train+val", schedule="cosine", epochs=4, lr=0.05)
+    model, result = train_tiny(config, tmp_path)
+    assert result.best_epoch == 4
+    assert not {"val_loss", "val_accuracy"} & set(result.history[0])
+    tensors, facts = load_checkpoint(tmp_path / "last.safetensors")
+    assert all(torch.equal(tensors[f"model/{name}"], t) for name, t in model.state_dict().items())
+    assert load_checkpoint(tmp_path / "best.safetensors")[1]["val_accuracy"] is None
+    assert facts["epoch"] == 4
+    # The same training on the two splits put together beforehand.
+    both = SimpleNamespace(
+        images=np.concatenate([faces(100).images, faces(40, 1).images]),
+        labels=np.concatenate([faces(100).labels, faces(40, 1).labels]),
+    )
+    torch.manual_seed(config.seed)
+    other = tiny()
+    plain = settings(schedule="cosine", epochs=4, lr=0.05)
+    together = fit(other, both, faces(40, 2), plain, device="cpu", progress=False)
+    assert [row["train_loss"] for row in together.history] == [row["train_loss"] for row in result.history]
+    assert result.batch_losses == together.batch_losses
+
+
 def test_an_average_by_hand():
     """One epoch of seven steps: the average of the weights after every step, with the first ones before."""
     config = settings(epochs=1, ema=0.75, bias_init=False)
@@ -285,6 +308,7 @@ EXTRAS = {"mixup": 0.4, "ema": 0.9, "label_smoothing": 0.1}
         ("constant", "sgd", {}),
         ("cosine", "sgd", EXTRAS),
         ("one_cycle", "adamw", {**EXTRAS, "precision": "bf16"}),
+        ("cosine", "sgd", {"fit_on": "train+val", "ema": 0.9}),
     ],
 )
 def test_interrupted_and_resumed_is_the_same_to_the_bit(tmp_path, schedule, optimizer, extras):

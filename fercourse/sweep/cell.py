@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fercourse.errors import FercourseError
+from fercourse.experiments import holds_out_val
 
 if TYPE_CHECKING:
     import numpy as np
@@ -47,8 +48,8 @@ def measure_cell(
         folder: of this run alone; its checkpoint is there.
         final: whether its configuration is listed in final.yml, so that the test split is opened.
         threads: of a CPU; the same number gives the same bits.
-        report: called at the start and after every epoch with epoch, epochs, val_accuracy (the best so far)
-            and seconds_left.
+        report: called at the start and after every epoch with epoch, epochs, val_accuracy (the best so far;
+            None where val is trained on) and seconds_left.
 
     Raises:
         FercourseError: whatever `fercourse.runs.train_run` and `evaluate_run` raise.
@@ -65,17 +66,19 @@ def measure_cell(
         if first is None:
             first = len(history) - 1
         done = len(history)
+        accuracies = [row["val_accuracy"] for row in history if "val_accuracy" in row]
         report(
             {
                 "epoch": done,
                 "epochs": config.epochs,
-                "val_accuracy": max(row["val_accuracy"] for row in history),
+                "val_accuracy": max(accuracies, default=None),
                 "seconds_left": (time.monotonic() - begun) / (done - first) * (config.epochs - done),
             }
         )
 
     report({"epoch": 0, "epochs": config.epochs, "val_accuracy": None, "seconds_left": None})
-    splits = ("train", "val", "test") if final else ("train", "val")
+    held_out = ("val",) if holds_out_val(config.to_dict()) else ()
+    splits = ("train", *held_out, "test") if final else ("train", *held_out)
     before = torch.get_num_threads()
     torch.set_num_threads(threads or before)
     try:

@@ -73,10 +73,11 @@ def pace_key(config: TrainConfig) -> str:
 def seconds_left(cell: Cell, pace: float, faces: Faces) -> float:
     """Return the seconds a cell's remaining epochs take, an image of val at a third of one of train."""
     config = cell.config
-    images = config.train_fraction * len(faces.train)
+    held_out = config.fit_on == "train"
+    images = config.train_fraction * (len(faces.train) + (0 if held_out else len(faces.val)))
     if config.max_steps is not None:
         images = min(images, config.max_steps * config.batch_size)
-    return (config.epochs - cell.epochs_done) * pace * (images + len(faces.val) / 3)
+    return (config.epochs - cell.epochs_done) * pace * (images + (len(faces.val) / 3 if held_out else 0))
 
 
 def make_plan(

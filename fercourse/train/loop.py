@@ -33,7 +33,7 @@ from fercourse.train.optim import (
     set_log_prior,
 )
 from fercourse.train.progress import StepBar
-from fercourse.train.sampling import epoch_order, mixup_shares, used_positions
+from fercourse.train.sampling import Joined, epoch_order, mixup_shares, used_positions
 from fercourse.train.state import (
     LAST,
     Parts,
@@ -65,9 +65,11 @@ class Fit:
     """What a training leaves behind; the model itself holds the best epoch's weights.
 
     Attributes:
-        history: a mapping an epoch: epoch, lr, train_loss, train_accuracy, val_loss, val_accuracy, seconds.
+        history: a mapping an epoch: epoch, lr, train_loss, train_accuracy, val_loss, val_accuracy, seconds;
+            without val's two where val was trained on.
         batch_losses: the loss of every batch of the first 3 epochs.
-        best_epoch: the first epoch with the highest val accuracy, counted from 1 (0: none was trained).
+        best_epoch: the epoch whose weights are kept, counted from 1 (0: none was trained): the first with the
+            highest val accuracy, or the last where val was trained on.
         precision: the number format used, and whether channels_last.
         device: the device's name.
     """
@@ -101,7 +103,8 @@ def fit(
 ) -> Fit:
     """Train a model by a configuration; leave it with the weights of the best epoch by val accuracy.
 
-    With ``config.ema``, those are the average's, and val accuracy is the average's.
+    With ``config.ema``, those are the average's, and val accuracy is the average's. With ``config.fit_on`` of
+    'train+val', both are trained on, nothing is measured on val, and the last epoch's weights are kept.
 
     Order of images, augmentation, mixup and dropout depend on ``config.seed`` alone; on a CPU with the same
     number of threads the result is the same to the bit, also after an interruption. The model's initial
@@ -134,6 +137,10 @@ def fit(
         )
     place = device if isinstance(device, torch.device) else pick_device(device)
     precision = pick_precision(model, place, config.precision)
+    identity = {"config": config.to_dict(), "data": digest_of(train, val)}
+    held_out = config.fit_on == "train"
+    if not held_out:
+        train = Joined.of(train, val)
     model.to(place, memory_format=precision.memory_format)  # type: ignore[call-overload]
     counts = class_counts(model, train.labels[used_positions(train.labels, config)])
     if config.bias_init and not resuming:
@@ -146,7 +153,7 @@ def fit(
     ema = Ema(model, decay=config.ema) if config.ema else None
     evaluated = model if ema is None else ema.model
     parts = Parts(model, optimizer, scheduler, scaler, torch.Generator(device=place), ema)
-    identity = {"config": config.to_dict(), "data": digest_of(train, val), "precision": precision.name}
+    identity["precision"] = precision.name
     if folder is not None and resuming:
         state = load_state(folder, identity, parts, place)
     else:
@@ -231,28 +238,26 @@ def fit(
                     **arguments,
                 )
                 check(totals)
-                logits = torch.from_numpy(predict(evaluated, val_images, precision=precision.name))
-                val_loss = F.cross_entropy(logits, val_labels).item()
-                val_accuracy = (logits.argmax(1) == val_labels).double().mean().item()
-                seconds = before + time.monotonic() - started
-                state.history.append(
-                    {
-                        "epoch": state.epoch + 1,
-                        "lr": optimizer.param_groups[0]["lr"],  # of the last step
-                        "train_loss": totals.loss.item() / totals.images.item(),
-                        "train_accuracy": totals.hits.item() / totals.images.item(),
-                        "val_loss": val_loss,
-                        "val_accuracy": val_accuracy,
-                        "seconds": round(seconds, 2),
-                    }
-                )
+                row = {
+                    "epoch": state.epoch + 1,
+                    "lr": optimizer.param_groups[0]["lr"],  # of the last step
+                    "train_loss": totals.loss.item() / totals.images.item(),
+                    "train_accuracy": totals.hits.item() / totals.images.item(),
+                }
+                if held_out:
+                    logits = torch.from_numpy(predict(evaluated, val_images, precision=precision.name))
+                    row["val_loss"] = F.cross_entropy(logits, val_labels).item()
+                    row["val_accuracy"] = (logits.argmax(1) == val_labels).double().mean().item()
+                row["seconds"] = round(before + time.monotonic() - started, 2)
+                state.history.append(row)
                 if state.epoch < BATCH_LOSS_EPOCHS:
                     state.batch_losses += totals.batch_losses.tolist()
                 if isinstance(scheduler, ReduceLROnPlateau):
-                    scheduler.step(val_accuracy)
+                    scheduler.step(row["val_accuracy"])
                 state.epoch, state.step, state.seconds = state.epoch + 1, 0, 0.0
-                if val_accuracy > state.best_accuracy:
-                    state.best_accuracy, state.best_epoch = val_accuracy, state.epoch
+                if not held_out or row["val_accuracy"] > state.best_accuracy:
+                    state.best_accuracy = row.get("val_accuracy", state.best_accuracy)
+                    state.best_epoch = state.epoch
                     state.best_weights = copy.deepcopy(evaluated.state_dict())
                 state.totals.reset()
                 before, started = 0.0, time.monotonic()

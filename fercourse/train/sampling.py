@@ -2,10 +2,29 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from typing import Any
+
 import numpy as np
 import torch
 
 from fercourse.recipes import TrainConfig
+
+
+@dataclass(frozen=True)
+class Joined:
+    """Several splits as one: images uint8, (N, 48, 48), and labels int64, (N,)."""
+
+    images: np.ndarray
+    labels: np.ndarray
+
+    @classmethod
+    def of(cls, *splits: Any) -> Joined:
+        """Return the splits one after the other."""
+        return cls(
+            np.concatenate([split.images for split in splits]),
+            np.concatenate([split.labels for split in splits]),
+        )
 
 
 def used_positions(labels: np.ndarray, config: TrainConfig) -> np.ndarray:

@@ -98,7 +98,7 @@ def save_state(folder: Path, identity: dict[str, Any], state: State, parts: Part
             {
                 "identity": identity,
                 "epoch": state.best_epoch,
-                "val_accuracy": state.best_accuracy,
+                "val_accuracy": state.best_accuracy if state.best_accuracy >= 0 else None,  # not held out
                 "history": state.history,
                 "batch_losses": state.batch_losses,
             },
@@ -126,8 +126,10 @@ def _same_training(path: Path, stored: dict[str, Any], identity: dict[str, Any])
             )
 
 
-def check_facts(path: Path, facts: dict[str, Any], *numbers: str) -> None:
+def check_facts(path: Path, facts: dict[str, Any], *numbers: str, held_out: bool) -> None:
     """Check what a checkpoint says of a training's course: the epoch, these numbers, losses and history.
+
+    ``held_out`` says whether val was not trained on: the history has its columns then.
 
     Raises:
         FercourseError: one of them is absent or of another kind than `save_state` writes.
@@ -144,7 +146,8 @@ def check_facts(path: Path, facts: dict[str, Any], *numbers: str) -> None:
         whole = name in ("epoch", "step", "best_epoch")
         if not is_number(value) or (whole and (type(value) is not int or value < 0)):
             fail(name, value)
-    columns = {"epoch", "lr", "train_loss", "train_accuracy", "val_loss", "val_accuracy", "seconds"}
+    columns = {"epoch", "lr", "train_loss", "train_accuracy", "seconds"}
+    columns |= {"val_loss", "val_accuracy"} if held_out else set()
     history, losses = facts.get("history"), facts.get("batch_losses")
     if not isinstance(history, list) or len(history) < facts["epoch"]:
         fail("the history", history)
@@ -169,7 +172,8 @@ def load_state(folder: Path, identity: dict[str, Any], parts: Parts, device: tor
     if not isinstance(stored, dict) or not isinstance(stored.get("config"), dict):
         raise FercourseError(f"{path} does not say what it was trained with: name another folder.")
     _same_training(path, stored, identity)
-    check_facts(path, facts, "step", "seconds", "best_epoch", "best_accuracy")
+    held_out = identity["config"].get("fit_on", "train") == "train"
+    check_facts(path, facts, "step", "seconds", "best_epoch", "best_accuracy", held_out=held_out)
     try:
         return _restore(tensors, facts, parts, device)
     except (AttributeError, IndexError, KeyError, RuntimeError, TypeError, ValueError) as error:
