@@ -60,16 +60,18 @@ def holds_out_val(config: Mapping[str, Any]) -> bool:
     return config.get("fit_on", "train") == "train"
 
 
-def record_name(config: Mapping[str, Any], layout: str, device_kind: str) -> str:
+def record_name(config: Mapping[str, Any], layout: str, device_kind: str, tta: str = "none") -> str:
     """Return the name under which a run is recorded, such as 'small_vgg-quick-seed0-cpu'.
 
-    It says model, recipe, every change of the recipe, the data where they are not FER-2013, the seed, and
-    whether the run was shortened or made on a CPU.
+    It says model, recipe, every change of the recipe, test-time augmentation, the data where they are not
+    FER-2013, the seed, and whether the run was shortened or made on a CPU.
     """
     parts = [config["model"], config["recipe"]]
     for key, value in experiment(config).items():
         shown = "_".join(map(str, value)) if isinstance(value, list) else str(value)
         parts.append(f"{key.removeprefix('augment.').removeprefix('model_options.')}={shown}")
+    if tta != "none":
+        parts.append(f"tta={tta}")
     if layout.startswith("synthetic"):
         parts.append(layout)
     parts.append(f"seed{config['seed']}")
@@ -83,7 +85,8 @@ def record_name(config: Mapping[str, Any], layout: str, device_kind: str) -> str
 def final_entries(folder: str | os.PathLike[str] | None = None) -> list[dict[str, Any]]:
     """Return the configurations listed in ``final.yml`` of the results folder; none without the file.
 
-    Each has model, recipe, why, and optionally ``changes`` of the recipe as `experiment` returns them.
+    Each has model, recipe, why, and optionally ``changes`` of the recipe as `experiment` returns them, and
+    ``tta``, a list of the test-time augmentations by which it is evaluated (without: ['none']).
 
     Raises:
         FercourseError: the file is not such a list.
@@ -106,14 +109,17 @@ def final_entries(folder: str | os.PathLike[str] | None = None) -> list[dict[str
             raise FercourseError(f"{path} holds {shown(entry)}; expected a list of model, recipe and why.")
         if not isinstance(entry.get("changes") or {}, dict):
             raise FercourseError(f"{path}: changes are {shown(entry['changes'])}; expected values by name.")
+        if not isinstance(entry.get("tta", []), list):
+            raise FercourseError(f"{path}: tta is {shown(entry['tta'])}; expected a list of names.")
     return entries
 
 
-def is_final(config: Mapping[str, Any], entries: Iterable[Mapping[str, Any]]) -> bool:
-    """Whether a configuration is listed as one whose test predictions are reported."""
+def is_final(config: Mapping[str, Any], entries: Iterable[Mapping[str, Any]], tta: str = "none") -> bool:
+    """Whether a configuration, evaluated so, is listed as one whose test predictions are reported."""
     return any(
         entry["model"] == config["model"]
         and entry["recipe"] == config["recipe"]
         and dict(entry.get("changes") or {}) == experiment(config)
+        and tta in entry.get("tta", ["none"])
         for entry in entries
     )

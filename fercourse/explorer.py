@@ -40,6 +40,7 @@ LEFT_OUT = {
     "shortened": "shortened trainings",
     "data": "trainings on data other than FER-2013",
     "val": "trainings judged on val alone, such as those of the ablations",
+    "tta": "trainings shown already, evaluated once more with several views of each image",
     "fit_on": "trainings on train and val together, which leave nothing to choose by",
     "seeds": f"trainings beyond the first {MOST_SEEDS} seeds of a configuration",
 }
@@ -81,6 +82,8 @@ def explorer_data(records: Iterable[Record] | None = None) -> dict[str, Any]:
             left_out[LEFT_OUT["shortened"]] += 1
         elif record.data["data"]["fingerprint"] != OFFICIAL_FINGERPRINT:
             left_out[LEFT_OUT["data"]] += 1
+        elif record.tta != "none":
+            left_out[LEFT_OUT["tta"]] += 1
         elif not holds_out_val(record.data["config"]):
             left_out[LEFT_OUT["fit_on"]] += 1
         elif key not in places:

@@ -2,22 +2,33 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from fercourse.errors import FercourseError, nearest
+from fercourse.experiments import experiment
 from fercourse.recipes import TrainConfig, make_config
 
 
 @dataclass(frozen=True)
 class Row:
-    """One row of a table: a network, a recipe, what is changed in it, and what the row shows."""
+    """One row of a table: a network, a recipe, what is changed in it, and what the row shows.
+
+    ``tta`` names the test-time augmentations by which it is evaluated, a record each.
+    """
 
     model: str
     recipe: str
     shows: str
     changes: Mapping[str, Any] | None = None
+    tta: tuple[str, ...] = ("none",)
+
+    @functools.cached_property
+    def experiment(self) -> dict[str, Any]:
+        """What the row changes in its recipe, flat (see `fercourse.experiments.experiment`)."""
+        return experiment(make_config(self.model, self.recipe, **(self.changes or {})).to_dict())
 
 
 def _table1() -> list[Row]:
@@ -186,6 +197,20 @@ GRIDS: dict[str, Callable[[], list[Row]]] = {
     "all": _all,
     "smoke": _smoke,
 }
+
+
+def evaluations(config: TrainConfig) -> tuple[str, ...]:
+    """Return the test-time augmentations by which a training is evaluated, 'none' first.
+
+    They are those of the grids' row that it is by, also where a trial changes more of it.
+    """
+    rows = [row for name in GRIDS if name != "all" for row in GRIDS[name]()]
+    rows = [row for row in rows if (row.model, row.recipe) == (config.model, config.recipe)]
+    changes = experiment(config.to_dict())
+    same = [row for row in rows if row.experiment.items() <= changes.items()]
+    most = max((len(row.experiment) for row in same), default=0)
+    asked = {tta for row in same if len(row.experiment) == most for tta in row.tta}
+    return ("none", *sorted(asked - {"none"}))
 
 
 def grid(name: str, seeds: int = 1, changes: Mapping[str, Any] | None = None) -> list[TrainConfig]:

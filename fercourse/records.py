@@ -59,6 +59,11 @@ class Record:
         return self.data["config"]["seed"]
 
     @property
+    def tta(self) -> str:
+        """The test-time augmentation of the predictions, a name in `fercourse.evaluate.views.TTA`."""
+        return self.data.get("tta", "none")
+
+    @property
     def history(self) -> dict[str, np.ndarray]:
         """One array a column of the history (epoch, lr, train_loss, ...), one value an epoch."""
         return {name: np.asarray(values) for name, values in self.data["history"].items()}
@@ -80,6 +85,8 @@ class Record:
             marks.append("drawn faces")
         if not holds_out_val(self.data["config"]):
             marks.append("val trained on too")
+        if self.tta != "none":
+            marks.append(self.tta)
         return ", ".join(marks)
 
     def has(self, split: str) -> bool:
@@ -235,7 +242,7 @@ def write_record(data: Mapping[str, Any], folder: str | os.PathLike[str] | None 
     """
     folder = Path(folder or results_folder())
     record = check_record(data, "What was to be recorded")
-    if record.has("test") and not is_final(data["config"], final_entries(folder)):
+    if record.has("test") and not is_final(data["config"], final_entries(folder), record.tta):
         raise FercourseError(
             f"{record.name} holds test predictions, but {folder / 'final.yml'} does not list its "
             "configuration: list it before the test split is opened, or record val only."

@@ -212,12 +212,13 @@ def evaluate_run(
     splits: tuple[str, ...] = ("val",),
     *,
     device: str | None = None,
-    flip_average: bool = False,
+    tta: str = "none",
     progress: bool = True,
 ) -> dict[str, dict[str, Any]]:
     """Return `fercourse.evaluate.metrics` of a run's best weights on splits of a data set, by split.
 
-    Each also has ``logits``, float32 (N, 7). Computed in fp32 whatever the training's precision.
+    Each also has ``logits``, float32 (N, 7). Computed in fp32 whatever the training's precision; ``tta`` as in
+    `fercourse.evaluate.predict`.
 
     Raises:
         FercourseError: the data are not those the run was trained on, a split is empty or unlabelled, or it
@@ -253,7 +254,7 @@ def evaluate_run(
                 f"The {split} split of {faces.source} is empty or unlabelled: nothing to measure."
             )
         images = faces[split].images
-        logits = predict(model, images, device=place, flip_average=flip_average, progress=progress)
+        logits = predict(model, images, device=place, tta=tta, progress=progress)
         results[split] = {
             **metrics(labels, logits=logits, twins=repeated[split] if split != "train" else None),
             "logits": logits,
@@ -261,8 +262,12 @@ def evaluate_run(
     return results
 
 
-def make_record(folder: str | os.PathLike[str], results: dict[str, dict[str, Any]]) -> dict[str, Any]:
+def make_record(
+    folder: str | os.PathLike[str], results: dict[str, dict[str, Any]], *, tta: str = "none"
+) -> dict[str, Any]:
     """Return the record (see `fercourse.records`) of a finished run from what `evaluate_run` returned.
+
+    ``tta`` is what it was called with.
 
     Raises:
         FercourseError: the training is not finished, or val was held out and not evaluated.
@@ -281,7 +286,7 @@ def make_record(folder: str | os.PathLike[str], results: dict[str, dict[str, Any
     environment = run["environment"]
     record = {
         "format": 1,
-        "name": record_name(config, run["data"]["layout"], environment["device_kind"]),
+        "name": record_name(config, run["data"]["layout"], environment["device_kind"], tta),
         "shortened": is_shortened(config),
         "config": config,
         "parameters": sum(p.numel() for p in model.parameters()),
@@ -295,6 +300,8 @@ def make_record(folder: str | os.PathLike[str], results: dict[str, dict[str, Any
         "batch_losses": pack_floats(facts["batch_losses"]),
         "train_accuracy": results["train"]["accuracy"] if "train" in results else None,
     }
+    if tta != "none":
+        record["tta"] = tta
     for split in ("val", "test"):
         if split in results:
             values = results[split]

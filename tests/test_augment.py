@@ -12,7 +12,6 @@ from torchvision.transforms import functional as tv
 from fercourse.augment import (
     DRAWS_PER_IMAGE,
     FILLS,
-    Augmentation,
     Draws,
     augment,
     crop_matrices,
@@ -383,7 +382,7 @@ def test_bad_images_are_named(faces):
 
 
 def test_a_window_of_fixed_size_at_every_place():
-    """44 of 48 pixels, as many FER networks are trained: a random crop of one size, stretched over the image."""
+    """44 of 48 pixels, as many FER networks are trained: a crop of one size, stretched over the image."""
     window = Augmentation(crop=1.0, **WINDOW_44)
     boxes = draw(4000, 48, window, generator=torch.Generator().manual_seed(0)).crop
     assert (boxes[:, 2:] == 44).all()

@@ -18,11 +18,11 @@ from grids import kill, plan_of, records_in, small, start, workers_of
 from fercourse.data import load_faces
 from fercourse.errors import FercourseError
 from fercourse.files import locked
-from fercourse.grids import GRIDS, grid
-from fercourse.records import record_name
+from fercourse.grids import GRIDS, Row, evaluations, grid
+from fercourse.records import read_record, record_name
 from fercourse.runs import train_run
 from fercourse.sweep import local, make_plan, pace, run_grid
-from fercourse.sweep.cell import measure_cell
+from fercourse.sweep.cell import keep, measure_cell
 from fercourse.sweep.pace import measure_pace
 from fercourse.sweep.plan import describe_plan, duration, pace_key
 
@@ -256,6 +256,29 @@ def test_a_clock_set_back_changes_nothing(tmp_path, small_faces, undisturbed, mo
     record = json.loads(json.dumps(measured.record))
     del record["environment"]["commit"], record["history"]["seconds"]
     assert record == undisturbed[f"{record['name']}.json"]
+
+
+def test_a_training_is_recorded_once_for_each_way_of_evaluating_it(tmp_path, small_faces, monkeypatch):
+    """A row with test-time augmentation: two records of one training, and without one of them it is open."""
+    config = small(0, max_steps=2, epochs=1)
+    changes = {"epochs": 1, "batch_size": 16, "model_options": dict(config.model_options)}
+    row = Row("basic_cnn", "smoke", "a test", changes, tta=("none", "ten-crop"))
+    monkeypatch.setitem(GRIDS, "views", lambda: [row])
+    assert evaluations(config) == ("none", "ten-crop")
+    assert evaluations(small(0, epochs=2)) == ("none",)
+    faces = load_faces(small_faces)
+    measured = measure_cell(config, faces, tmp_path / "runs" / "a", final=False, device="cpu")
+    path = keep(measured, tmp_path / "results")
+    plain, crops = sorted(
+        map(read_record, (tmp_path / "results" / "runs").glob("*.json")), key=lambda record: len(record.name)
+    )
+    assert (path.stem, crops.tta) == (plain.name, "ten-crop")
+    assert plain.data["train_accuracy"] is not None
+    assert crops.data["train_accuracy"] is None
+    assert crops.data["val"]["nll"] != plain.data["val"]["nll"]
+    assert plan_of([config], small_faces, tmp_path).cells[0].record == path
+    (tmp_path / "results" / "runs" / f"{crops.name}.json").unlink()
+    assert plan_of([config], small_faces, tmp_path).cells[0].record is None
 
 
 def test_records_of_other_data_are_refused(tmp_path, small_faces, undisturbed):

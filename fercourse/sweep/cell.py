@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fercourse.errors import FercourseError
 from fercourse.experiments import holds_out_val
+from fercourse.grids import evaluations
 
 if TYPE_CHECKING:
     import numpy as np
@@ -26,10 +27,14 @@ Report = Callable[[dict[str, Any]], None]
 
 @dataclass(frozen=True)
 class Measured:
-    """What a finished cell leaves: its record, and the logits of val and test where they are kept."""
+    """What a finished cell leaves: its record, and the logits of val and test where they are kept.
+
+    ``further``: the same of its evaluations with test-time augmentation (`fercourse.grids.evaluations`).
+    """
 
     record: dict[str, Any]
     logits: dict[str, np.ndarray]
+    further: tuple[Measured, ...] = ()
 
 
 def measure_cell(
@@ -84,15 +89,20 @@ def measure_cell(
     try:
         options: dict[str, Any] = {"device": device, "progress": False}
         train_run(config, faces, folder, resume=True, wait=PATIENCE, on_epoch=on_epoch, **options)
-        results = evaluate_run(folder, faces, splits, **options)
+        found = []
+        for tta in evaluations(config):
+            # Of the training set, one accuracy is enough.
+            asked = splits if tta == "none" else splits[1:]
+            results = evaluate_run(folder, faces, asked, tta=tta, **options)
+            logits = {split: results[split]["logits"] for split in splits[1:]}
+            found.append(Measured(make_record(folder, results, tta=tta), logits))
     finally:
         torch.set_num_threads(before)
-    record = make_record(folder, results)
-    return Measured(record, {split: results[split]["logits"] for split in splits[1:]})
+    return replace(found[0], further=tuple(found[1:]))
 
 
 def keep(measured: Measured, results: str | os.PathLike[str]) -> Path:
-    """Write a cell's record, and its logits where final.yml asks for them; return the record's path.
+    """Write a cell's records, and its logits where final.yml asks for them; return the first record's path.
 
     A record that is there already, of the same run, is left as it is.
 
@@ -110,4 +120,6 @@ def keep(measured: Measured, results: str | os.PathLike[str]) -> Path:
         raise FercourseError(f"{path} is of other data: name another results folder (--results).")
     if keeps_logits(record, results):
         save_logits(record, measured.logits, results)
+    for other in measured.further:
+        keep(other, results)
     return path

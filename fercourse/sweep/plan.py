@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fercourse.errors import FercourseError
+from fercourse.grids import evaluations
 from fercourse.records import final_entries, is_final, read_record, record_name
 
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ class Cell:
         state: 'recorded', 'cut off' (its run folder holds a state) or 'new'.
         final: whether final.yml lists its configuration, so that its test accuracy is recorded.
         epochs_done: finished before now.
-        record: the record it counts as recorded by, None without.
+        record: the record it counts as recorded by, None without, or without one of its evaluations.
     """
 
     config: TrainConfig
@@ -104,9 +105,12 @@ def make_plan(
     for config in configs:
         values = config.to_dict()
         name = record_name(values, layout, device_kind)
-        names = (name, record_name(values, layout, "cuda"))
-        paths = (Path(results) / "runs" / f"{each}.json" for each in names)
-        record = next(filter(Path.is_file, paths), None)
+        found = []
+        for tta in evaluations(config):
+            names = (record_name(values, layout, kind, tta) for kind in (device_kind, "cuda"))
+            paths = (Path(results) / "runs" / f"{each}.json" for each in names)
+            found.append(next(filter(Path.is_file, paths), None))
+        record = found[0] if all(found) else None
         done = _epochs_done(Path(runs) / name)
         state = "recorded" if record else "new" if done is None else "cut off"
         if record and read_record(record).data["data"]["fingerprint"] != faces.fingerprint:
