@@ -88,6 +88,7 @@ def _train_run(
     tensorboard: bool,
     on_epoch: Callable[[list[dict[str, float]]], None] | None,
 ) -> tuple[nn.Module, Fit]:
+    from fercourse.data.votes import vote_shares
     from fercourse.device import describe_device
     from fercourse.train import fit
     from fercourse.transfer import start_from
@@ -117,12 +118,17 @@ def _train_run(
         where = {"device": describe_device(place), "device_kind": place.type}
         run = {**asked, "environment": {**environment(), **where}}
         write_text(path, json.dumps(run, indent=1) + "\n")
+    targets = None
+    if config.soft_labels != "none":
+        fitted = (faces.train,) if config.fit_on == "train" else (faces.train, faces.val)
+        targets = np.concatenate([vote_shares(split) for split in fitted])
     model = start_from(build_model(config), config)
     result = fit(
         model,
         faces.train,
         faces.val,
         config,
+        targets=targets,
         out=folder,
         resume=resume,
         device=place,
@@ -217,8 +223,8 @@ def evaluate_run(
 ) -> dict[str, dict[str, Any]]:
     """Return `fercourse.evaluate.metrics` of a run's best weights on splits of a data set, by split.
 
-    Each also has ``logits``, float32 (N, 7). Computed in fp32 whatever the training's precision; ``tta`` as in
-    `fercourse.evaluate.predict`.
+    Each also has ``logits``, float32 (N, 7). Computed in fp32 whatever the training's precision; ``tta`` is
+    that of `fercourse.evaluate.predict`.
 
     Raises:
         FercourseError: the data are not those the run was trained on, a split is empty or unlabelled, or it

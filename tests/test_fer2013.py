@@ -13,9 +13,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fercourse.data.faces import SPLITS
+from fercourse.data.faces import SPLITS, FaceSet
 from fercourse.data.fer2013 import MD5, read_csv, split_table
-from fercourse.data.votes import read_votes
+from fercourse.data.votes import read_votes, vote_shares
 from fercourse.errors import FercourseError
 
 USAGES = ["Training"] * 70 + ["PublicTest"] * 20 + ["PrivateTest"] * 20
@@ -179,6 +179,24 @@ def test_a_file_cut_short_is_named(tmp_path, made):
         else:
             with pytest.raises(FercourseError, match=r"row (110|109)"):
                 read_csv(path)
+
+
+def test_shares_of_votes_are_soft_labels():
+    """A single vote is a slip; contempt, unknown and 'no face' name none of the seven; else the label stays."""
+    # neutral, happiness, surprise, sadness, anger, disgust, fear, contempt, unknown, no face
+    votes = np.array(
+        [[4, 0, 0, 1, 3, 2, 0, 0, 0, 0], [0, 1, 0, 0, 0, 0, 0, 6, 2, 1], [0, 0, 0, 0, 0, 0, 0, 0, 0, 10]]
+    )
+    images = np.zeros((3, 48, 48), np.uint8)
+    faces = FaceSet(images, np.array([0, 3, 6]), "train", np.arange(3), votes=votes)
+    # angry, disgust, fear, happy, sad, surprise, neutral
+    expected = [[3 / 9, 2 / 9, 0, 0, 0, 0, 4 / 9], [0, 0, 0, 1, 0, 0, 0], [0, 0, 0, 0, 0, 0, 1]]
+    shares = vote_shares(faces)
+    assert shares.dtype == np.float32
+    np.testing.assert_allclose(shares, expected, rtol=1e-6)
+    assert votes[0, 3] == 1, "the votes themselves stay"
+    with pytest.raises(FercourseError, match=r"no FER\+ votes"):
+        vote_shares(FaceSet(images, np.array([0, 3, 6]), "train", np.arange(3)))
 
 
 def test_votes(tmp_path):

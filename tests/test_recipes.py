@@ -65,6 +65,8 @@ def test_every_recipe_survives_json(recipe):
         ({"ema": 1}, r"ema is 1; expected a number from 0 to"),
         ({"fit_on": "val"}, r"fit_on is 'val'; expected train, train\+val"),
         ({"fit_on": "train+val"}, r"schedule is 'plateau'; expected one that does not look at val"),
+        ({"soft_labels": "votes"}, r"soft_labels is 'votes'; expected none, ferplus"),
+        ({"soft_labels": "ferplus"}, r"track is 'paper'; expected 'extra'"),
         ({"augment": {"flips": 1}}, r"no value 'flips'; did you mean 'flip'"),
         ({"augment": {"flip": 1.2}}, r"flip=1\.2"),
         ({"augment": 3}, r"augment is 3"),

@@ -151,6 +151,61 @@ def test_fitted_on_train_and_val_the_last_epoch_is_kept(tmp_path):
     assert result.batch_losses == together.batch_losses
 
 
+def shares_of(labels, generator):
+    """Soft labels in which the label leads."""
+    drawn = generator.random((len(labels), 7)).astype(np.float32) + 2 * np.eye(7, dtype=np.float32)[labels]
+    return drawn / drawn.sum(1, keepdims=True)
+
+
+def test_soft_labels_are_what_is_fitted(tmp_path):
+    labels = faces(100).labels
+    config = settings(soft_labels="ferplus", track="extra", augment=Augmentation())
+    hard = np.eye(7, dtype=np.float32)[labels]
+    plain = settings(augment=Augmentation(), class_weights=False)
+    unweighted = settings(
+        soft_labels="ferplus", track="extra", augment=Augmentation(), class_weights=False, mixup=0.0
+    )
+    # One-hot targets are the labels; others are another loss, and hits are those of the labels all the same.
+    one, other = train_tiny(plain)[1], train_tiny(unweighted, targets=hard)[1]
+    assert one.history[0]["train_loss"] == pytest.approx(other.history[0]["train_loss"], rel=1e-4)
+    soft = shares_of(labels, np.random.default_rng(3))
+    model, result = train_tiny(config, tmp_path, targets=soft)
+    assert result.history[0]["train_loss"] > one.history[0]["train_loss"] * 0.5
+    # Resumed with other votes, it is refused; with the same, it goes on.
+    torch.manual_seed(config.seed)
+    options = {"out": tmp_path, "resume": True, "device": "cpu", "progress": False}
+    with pytest.raises(FercourseError, match="other data"):
+        fit(tiny(), faces(100), faces(40, 1), config, targets=soft[::-1].copy(), **options)
+    again = tiny()
+    assert_same(model, result, again, fit(again, faces(100), faces(40, 1), config, targets=soft, **options))
+
+
+def test_the_loss_of_soft_labels_by_hand():
+    labels = torch.from_numpy(faces(100).labels[:8])
+    soft = torch.from_numpy(shares_of(labels.numpy(), np.random.default_rng(4)))
+    for share in (None, 0.3):
+        shares = None if share is None else torch.tensor([share])
+        totals, logits = step_once(shares, labels, targets=soft)
+        wanted = soft if share is None else share * soft + (1 - share) * soft.roll(1, 0)
+        expected = -(wanted * logits.log_softmax(1)).sum(1).mean()
+        assert totals.batch_losses.item() == pytest.approx(expected.item(), rel=1e-5)
+        main = labels if share is None else labels.roll(1, 0)
+        assert totals.hits == (logits.argmax(1) == main).sum()
+
+
+@pytest.mark.parametrize(
+    ("changes", "targets", "said"),
+    [
+        ({"soft_labels": "ferplus", "track": "extra"}, None, "none were given"),
+        ({"soft_labels": "ferplus", "track": "extra"}, np.ones((99, 7), np.float32), r"shape \(99, 7\)"),
+        ({}, np.ones((100, 7), np.float32), "soft_labels is 'none'"),
+    ],
+)
+def test_soft_labels_that_do_not_fit_are_refused(changes, targets, said):
+    with pytest.raises(FercourseError, match=said):
+        train_tiny(settings(**changes), targets=targets)
+
+
 def test_an_average_by_hand():
     """One epoch of seven steps: the average of the weights after every step, with the first ones before."""
     config = settings(epochs=1, ema=0.75, bias_init=False)

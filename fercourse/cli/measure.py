@@ -20,8 +20,8 @@ def evaluate(
     tta: Annotated[
         str,
         typer.Option(
-            help="Test-time augmentation: none, flip (with the mirror image) or ten-crop (corners and centre, "
-            "each with its mirror image); probabilities are averaged."
+            help="Test-time augmentation: none, flip (the mirror image too) or ten-crop (corners, centre "
+            "and their mirror images). Probabilities are averaged."
         ),
     ] = "none",
     timing: Annotated[

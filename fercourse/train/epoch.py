@@ -34,6 +34,7 @@ def train_one_epoch(
     first_step: int = 0,
     on_step: Callable[[int, Totals], None] | None = None,
     graphs: StepGraphs | None = None,
+    targets: torch.Tensor | None = None,
     shares: torch.Tensor | None = None,
     ema: Ema | None = None,
 ) -> Totals:
@@ -49,6 +50,8 @@ def train_one_epoch(
         totals, first_step: where an interrupted epoch goes on.
         on_step: called after every step with its number and the totals.
         graphs: runs the steps as CUDA graphs; made (by `step_graphs`) from these same arguments.
+        targets: soft labels, float32, (N, 7), there too, for the loss in place of the labels; a hit is one of
+            the label.
         shares: mixup's, of every step, float32, on that device; each image is mixed with its neighbour in the
             batch, and a hit is one of the image with the greater share. None mixes nothing.
         ema: a moving average of the weights, which follows every step.
@@ -80,6 +83,7 @@ def train_one_epoch(
                 weight=weight,
                 label_smoothing=label_smoothing,
                 scaler=scaler,
+                targets=targets,
                 shares=shares,
                 ema=ema,
             )

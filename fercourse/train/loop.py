@@ -33,7 +33,7 @@ from fercourse.train.optim import (
     set_log_prior,
 )
 from fercourse.train.progress import StepBar
-from fercourse.train.sampling import Joined, epoch_order, mixup_shares, used_positions
+from fercourse.train.sampling import Joined, check_targets, epoch_order, mixup_shares, used_positions
 from fercourse.train.state import (
     LAST,
     Parts,
@@ -92,6 +92,7 @@ def fit(
     val: Labelled,
     config: TrainConfig,
     *,
+    targets: np.ndarray | None = None,
     out: str | os.PathLike[str] | None = None,
     resume: bool = False,
     device: str | torch.device | None = None,
@@ -113,6 +114,8 @@ def fit(
     Args:
         model: any module that maps (B, 1, 48, 48) to (B, 7); it is moved to the device.
         train, val: `FaceSet` or anything with ``images`` and ``labels``.
+        targets: float32, (N, 7): soft labels of the images trained on, train's, then val's where they are
+            fitted too; given where ``config.soft_labels`` asks for them, and only there.
         out: folder for the checkpoint, history.csv and TensorBoard's log; None keeps nothing.
         resume: go on from the folder's checkpoint where there is one.
         checkpoint_seconds: how often the state is saved; also saved at Ctrl-C and at the end.
@@ -121,7 +124,8 @@ def fit(
 
     Raises:
         FercourseError: an unlabelled or empty split, a checkpoint of another training, a loss that is not
-            finite, memory that does not suffice (the message names a batch size that does).
+            finite, targets that are missing or do not fit, memory that does not suffice (the message names a
+            batch size that does).
         KeyboardInterrupt: on Ctrl-C, after the state was saved.
     """
     for name, split in (("train", train), ("val", val)):
@@ -137,10 +141,11 @@ def fit(
         )
     place = device if isinstance(device, torch.device) else pick_device(device)
     precision = pick_precision(model, place, config.precision)
-    identity = {"config": config.to_dict(), "data": digest_of(train, val)}
+    identity = {"config": config.to_dict(), "data": digest_of(train, val, targets=targets)}
     held_out = config.fit_on == "train"
     if not held_out:
         train = Joined.of(train, val)
+    check_targets(targets, len(train.labels), config)
     model.to(place, memory_format=precision.memory_format)  # type: ignore[call-overload]
     counts = class_counts(model, train.labels[used_positions(train.labels, config)])
     if config.bias_init and not resuming:
@@ -167,6 +172,7 @@ def fit(
     before = state.seconds  # of this epoch, in an earlier process
     order = epoch_order(train.labels, config, state.epoch)
     # At a fixed place on the device, refilled each epoch: a captured step reads it there.
+    soft = None if targets is None else torch.from_numpy(targets).to(place)
     shares = torch.zeros(steps, device=place) if config.mixup else None
     arguments: dict[str, Any] = {
         "generator": parts.generator,
@@ -175,6 +181,7 @@ def fit(
         "weight": weight,
         "label_smoothing": config.label_smoothing,
         "scaler": scaler,
+        "targets": soft,
         "shares": shares,
         "ema": ema,
     }

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from fercourse.errors import FercourseError
 from fercourse.recipes import TrainConfig
 
 
@@ -24,6 +25,20 @@ class Joined:
         return cls(
             np.concatenate([split.images for split in splits]),
             np.concatenate([split.labels for split in splits]),
+        )
+
+
+def check_targets(targets: np.ndarray | None, count: int, config: TrainConfig) -> None:
+    """Raise FercourseError unless soft labels are given where they are asked for, a row an image."""
+    if config.soft_labels == "none" and targets is not None:
+        raise FercourseError("Soft labels were given, but soft_labels is 'none': set it, or leave them out.")
+    if config.soft_labels == "none":
+        return
+    if targets is None or targets.dtype != np.float32 or targets.shape[:1] != (count,) or targets.ndim != 2:
+        found = "none were given" if targets is None else f"got {targets.dtype} of shape {targets.shape}"
+        raise FercourseError(
+            f"soft_labels is {config.soft_labels!r}, which needs targets, float32 of shape ({count}, 7); "
+            f"{found}."
         )
 
 

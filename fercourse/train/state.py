@@ -53,13 +53,18 @@ class Parts:
     ema: Ema | None = None
 
 
-def digest_of(*splits: Any) -> str:
-    """Return a SHA-256 (hex) of the splits' images and labels: a checkpoint belongs to its data."""
+def digest_of(*splits: Any, targets: np.ndarray | None = None) -> str:
+    """Return a SHA-256 (hex) of the splits' images and labels, and of soft labels where there are any.
+
+    A checkpoint belongs to its data.
+    """
     digest = hashlib.sha256()
     for split in splits:
         digest.update(f"{split.images.shape};".encode())
         digest.update(np.ascontiguousarray(split.images).data)
         digest.update(np.ascontiguousarray(split.labels).data)
+    if targets is not None:
+        digest.update(np.ascontiguousarray(targets).data)
     return digest.hexdigest()
 
 

@@ -87,12 +87,14 @@ def train_step(
     weight: torch.Tensor | None = None,
     label_smoothing: float = 0.0,
     scaler: torch.amp.GradScaler | None = None,
+    targets: torch.Tensor | None = None,
     shares: torch.Tensor | None = None,
     ema: Ema | None = None,
 ) -> None:
     """Take one step on the images at the positions ``batch``, int64 (B,); arguments as `train_one_epoch`."""
     x = augment(images[batch], augmentation, generator=generator)  # (B, 1, 48, 48), [0, 1]
     y = labels[batch]
+    wanted = y if targets is None else targets[batch]  # (B,) or (B, 7)
     if shares is not None:
         share = shares.index_select(0, totals.steps[None]).squeeze(0)
         # The epoch's order is shuffled: the neighbour in the batch is as good a partner as any.
@@ -101,12 +103,12 @@ def train_step(
     with precision.autocast(images.device):
         logits = model(x)  # (B, 7)
 
-    def loss_of(wanted: torch.Tensor) -> torch.Tensor:
-        return F.cross_entropy(logits.float(), wanted, weight=weight, label_smoothing=label_smoothing)
+    def loss_of(target: torch.Tensor) -> torch.Tensor:
+        return F.cross_entropy(logits.float(), target, weight=weight, label_smoothing=label_smoothing)
 
-    loss = loss_of(y)
+    loss = loss_of(wanted)
     if shares is not None:
-        loss = share * loss + (1 - share) * loss_of(y.roll(1, 0))
+        loss = share * loss + (1 - share) * loss_of(wanted.roll(1, 0))
         y = torch.where(share < 0.5, y.roll(1, 0), y)  # what most of the picture shows: for the hits
     optimizer.zero_grad(set_to_none=True)
     if scaler is None:
@@ -242,7 +244,8 @@ def step_graphs(
     Args:
         totals: the sums of every epoch; begin one by ``totals.reset()``.
         longest: positions of the longest order that will be trained on.
-        options: precision, augmentation, weight, label_smoothing, scaler, shares, ema, as in `train_step`.
+        options: precision, augmentation, weight, label_smoothing, scaler, targets, shares and ema, as in
+            `train_step`.
     """
     step = partial(
         train_step, model, images, labels, optimizer, totals=totals, generator=generator, **options
