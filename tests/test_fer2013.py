@@ -182,7 +182,7 @@ def test_a_file_cut_short_is_named(tmp_path, made):
 
 
 def test_shares_of_votes_are_soft_labels():
-    """A single vote is a slip; contempt, unknown and 'no face' name none of the seven; else the label stays."""
+    """A single vote is a slip; contempt, unknown and 'no face' name none of the seven; or the label stays."""
     # neutral, happiness, surprise, sadness, anger, disgust, fear, contempt, unknown, no face
     votes = np.array(
         [[4, 0, 0, 1, 3, 2, 0, 0, 0, 0], [0, 1, 0, 0, 0, 0, 0, 6, 2, 1], [0, 0, 0, 0, 0, 0, 0, 0, 0, 10]]
