@@ -191,8 +191,8 @@ INGREDIENTS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "label smoothing": ({"label_smoothing": 0.1}, {"label_smoothing": 0.0}),
     "mixup": ({"mixup": 0.2}, {"mixup": 0.0}),
     "averaged weights": ({"ema": 0.999}, {"ema": 0.0}),
-    # The network's own, a quarter of the head's inputs, is its only other source of noise.
-    "dropout": ({"model_options": {"dropout": 0.25}}, {"model_options": {"dropout": 0.0}}),
+    # The network has dropout of its own: the base switches it off.
+    "dropout": ({"model_options": {}}, {"model_options": {"dropout": 0.0}}),
 }
 #: The ingredient that no training needs: the same networks, evaluated with ten crops.
 TEN_CROP = "ten crops at test time"

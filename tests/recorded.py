@@ -32,7 +32,12 @@ def split_of(labels: np.ndarray, share_right: float) -> dict[str, Any]:
 
 
 def example(
-    recipe: str = "paper1", with_test: bool = False, *, model: str = "resnet18", **changes: Any
+    recipe: str = "paper1",
+    with_test: bool = False,
+    *,
+    model: str = "resnet18",
+    tta: str = "none",
+    **changes: Any,
 ) -> dict[str, Any]:
     """A record as large as they come: every epoch of the recipe, every batch's loss of the first three."""
     config = make_config(model, recipe, **changes).to_dict()
@@ -41,7 +46,7 @@ def example(
     batches = -(-28_709 // config["batch_size"])
     record = {
         "format": 1,
-        "name": record_name(config, "fer2013.csv", "cuda"),
+        "name": record_name(config, "fer2013.csv", "cuda", tta),
         "shortened": is_shortened(config),
         "config": config,
         "parameters": 11_171_271,
@@ -71,6 +76,8 @@ def example(
         "train_accuracy": 0.9,
         "val": split_of(table.labels[table.splits == 1], 0.6),
     }
+    if tta != "none":
+        record["tta"] = tta
     if not holds_out_val(config):
         del record["val"], record["history"]["val_loss"], record["history"]["val_accuracy"]
     if with_test:
