@@ -10,7 +10,7 @@ import json
 import math
 import os
 import zlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
@@ -29,9 +29,18 @@ from fercourse.experiments import (  # noqa: F401 - to be found here
     results_folder,
 )
 from fercourse.files import clear_temporary, locked, write_text
-from fercourse.packing import pack_classes, pack_floats, unpack_classes, unpack_floats  # noqa: F401 - to be found here
+from fercourse.packing import (  # noqa: F401 - to be found here
+    pack_classes,
+    pack_floats,
+    pack_series,
+    unpack_classes,
+    unpack_floats,
+    unpack_series,
+)
 
 MAX_BYTES = 15_000
+#: Epochs beyond which the columns of a history are packed: their digits would not fit.
+LONG = 100
 #: Names of records; a dot begins that of a file whose writing was cut off.
 RECORDS = "[!.]*.json"
 
@@ -66,7 +75,10 @@ class Record:
     @property
     def history(self) -> dict[str, np.ndarray]:
         """One array a column of the history (epoch, lr, train_loss, ...), one value an epoch."""
-        return {name: np.asarray(values) for name, values in self.data["history"].items()}
+        return {
+            name: unpack_series(values) if isinstance(values, str) else np.asarray(values)
+            for name, values in self.data["history"].items()
+        }
 
     @property
     def batch_losses(self) -> np.ndarray:
@@ -114,11 +126,11 @@ class Record:
         Raises:
             FercourseError: the record is of other data, whose labels are not known here.
         """
-        return _labels(self.data["data"]["fingerprint"], self.data["data"]["layout"], split)[0]
+        return labels_of(self.data["data"]["fingerprint"], self.data["data"]["layout"], split)[0]
 
     def twins(self, split: str) -> np.ndarray:
         """Return bool, shape (N,): which images of the split stand, pixel for pixel, in another split too."""
-        return _labels(self.data["data"]["fingerprint"], self.data["data"]["layout"], split)[1]
+        return labels_of(self.data["data"]["fingerprint"], self.data["data"]["layout"], split)[1]
 
     def metrics(self, split: str) -> dict[str, Any]:
         """Return `fercourse.evaluate.metrics` of the record's predictions, and its nll, ece and reliability.
@@ -132,7 +144,12 @@ class Record:
 
 
 @functools.lru_cache(maxsize=8)
-def _labels(fingerprint: str, layout: str, split: str) -> tuple[np.ndarray, np.ndarray]:
+def labels_of(fingerprint: str, layout: str, split: str) -> tuple[np.ndarray, np.ndarray]:
+    """Return labels, int64 (N,), and twins, bool (N,), of known data: FER-2013's, or the drawn faces'.
+
+    Raises:
+        FercourseError: the data are not known here.
+    """
     from fercourse.data.audit import twins
     from fercourse.data.faces import SPLITS
     from fercourse.data.hashes import OFFICIAL_FINGERPRINT, official
@@ -183,12 +200,12 @@ def check_record(data: Any, source: str) -> Record:
     record = Record(data)
     try:
         json.dumps(data, allow_nan=False)  # what the schema leaves open, a configuration's values, included
-        epochs = len(data["history"]["epoch"])
-        wrong = {len(values) for values in data["history"].values()} != {epochs} or data[
-            "best_epoch"
-        ] > epochs
+        history = record.history
+        epochs = len(history["epoch"])
+        wrong = {len(values) for values in history.values()} != {epochs} or data["best_epoch"] > epochs
+        wrong |= not all(np.isfinite(values).all() for values in history.values())
         held_out = holds_out_val(data["config"])
-        wrong |= record.has("val") != held_out or ("val_accuracy" in data["history"]) != held_out
+        wrong |= record.has("val") != held_out or ("val_accuracy" in history) != held_out
         unpack_floats(data["batch_losses"])
         for split in ("val", "test"):
             if record.has(split):
@@ -265,3 +282,26 @@ def write_record(data: Mapping[str, Any], folder: str | os.PathLike[str] | None 
             )
         write_text(path, text)
     return path
+
+
+def kept_history(rows: Sequence[Mapping[str, float]]) -> dict[str, Any]:
+    """Return what a record keeps of a training's history: a column each, of 5 digits; a long one packed."""
+    columns: dict[str, Any] = {"epoch": [row["epoch"] for row in rows]}
+    for key in rows[0] if rows else ():
+        if key != "epoch":
+            values = [float(f"{row[key]:.5g}") for row in rows]
+            columns[key] = pack_series(values) if len(rows) > LONG else values
+    return columns
+
+
+def kept_split(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what a record keeps of a split's `fercourse.evaluate.metrics` and ``logits``, (N, 7)."""
+    reliability = values["reliability"]
+    sums = [round(value, 3) for value in reliability["confidence_sum"]]
+    return {
+        "accuracy": values["accuracy"],
+        "nll": round(values["nll"], 6),
+        "ece": round(values["ece"], 6),
+        "reliability": {**reliability, "confidence_sum": sums},
+        "preds": pack_classes(np.argmax(values["logits"], axis=1)),
+    }

@@ -278,7 +278,7 @@ def make_record(
     Raises:
         FercourseError: the training is not finished, or val was held out and not evaluated.
     """
-    from fercourse.records import is_shortened, pack_classes, pack_floats, record_name
+    from fercourse.records import is_shortened, kept_history, kept_split, pack_floats, record_name
 
     run = read_run(folder)
     config = run["config"]
@@ -298,10 +298,7 @@ def make_record(
         "parameters": sum(p.numel() for p in model.parameters()),
         "environment": {**environment, "precision": facts["identity"]["precision"]},
         "data": run["data"],
-        "history": {
-            key: [float(f"{row[key]:.5g}") if key != "epoch" else row[key] for row in facts["history"]]
-            for key in facts["history"][0]
-        },
+        "history": kept_history(facts["history"]),
         "best_epoch": facts["epoch"],
         "batch_losses": pack_floats(facts["batch_losses"]),
         "train_accuracy": results["train"]["accuracy"] if "train" in results else None,
@@ -310,14 +307,5 @@ def make_record(
         record["tta"] = tta
     for split in ("val", "test"):
         if split in results:
-            values = results[split]
-            reliability = values["reliability"]
-            sums = [round(value, 3) for value in reliability["confidence_sum"]]
-            record[split] = {
-                "accuracy": values["accuracy"],
-                "nll": round(values["nll"], 6),
-                "ece": round(values["ece"], 6),
-                "reliability": {**reliability, "confidence_sum": sums},
-                "preds": pack_classes(np.argmax(values["logits"], axis=1)),
-            }
+            record[split] = kept_split(results[split])
     return record

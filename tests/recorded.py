@@ -9,8 +9,16 @@ import numpy as np
 from fercourse.data.hashes import OFFICIAL_FINGERPRINT, official
 from fercourse.environment import LIBRARIES
 from fercourse.recipes import make_config
-from fercourse.records import holds_out_val, is_shortened, pack_classes, pack_floats, record_name
+from fercourse.records import (
+    holds_out_val,
+    is_shortened,
+    kept_history,
+    pack_classes,
+    pack_floats,
+    record_name,
+)
 
+COLUMNS = ("lr", "train_loss", "train_accuracy", "val_loss", "val_accuracy", "seconds")
 RANDOM = np.random.default_rng(0)
 
 
@@ -64,13 +72,12 @@ def example(
             "fingerprint": OFFICIAL_FINGERPRINT,
             "sizes": {"train": 28709, "val": 3589, "test": 3589},
         },
-        "history": {
-            "epoch": list(range(1, epochs + 1)),
-            **{
-                name: [float(f"{v:.5g}") for v in RANDOM.random(epochs)]
-                for name in ("lr", "train_loss", "train_accuracy", "val_loss", "val_accuracy", "seconds")
-            },
-        },
+        "history": kept_history(
+            [
+                {"epoch": epoch, **{name: float(RANDOM.random()) for name in COLUMNS}}
+                for epoch in range(1, epochs + 1)
+            ]
+        ),
         "best_epoch": 3,
         "batch_losses": pack_floats(np.linspace(2, 1.2, 3 * batches) + RANDOM.normal(0, 0.15, 3 * batches)),
         "train_accuracy": 0.9,

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import pandas as pd
 
+from fercourse.ensembles import load_ensembles
 from fercourse.evaluate.letters import holm
 from fercourse.grids import BASE, FULL, INGREDIENTS, TEN_CROP
 from fercourse.papers import TABLE2
+from fercourse.records import labels_of
 from fercourse.results.recorded import PENDING, Group, groups
 from fercourse.results.shown import (
     LEVEL,
@@ -143,7 +146,7 @@ def told() -> list[str]:
         ("left out", "Left out of all", "without"),
     ):
         ready = [name for name in pairs if (name, kind) in p]
-        better, worse = [], []
+        better, worse = list[str](), list[str]()
         for name in ready:
             pair = pairs[name][kind]
             found = gain(pair.group, pair.other, "val")
@@ -181,8 +184,32 @@ def strong_table() -> Shown:
             "val": percent(group.accuracies("val")) if held_out else "trained on",
             "seeds": seeds_of(group, "test"),
         }
+    together = {
+        f"ensemble {found['name']}": {
+            # Evaluated one way; members of several ways stand in the first column.
+            **dict.fromkeys(VIEWS.values(), NOT_REPORTED),
+            VIEWS.get(found["tta"], VIEWS["none"]): _of_ensemble(found, "test"),
+            "without twins": _of_ensemble(found, "test", without_twins=True),
+            "val": _of_ensemble(found, "val"),
+            "seeds": counted(len(set(found["picks"])), "network"),
+        }
+        for found in load_ensembles()
+    } or {"ensemble": dict.fromkeys(next(iter(frame.values())), PENDING)}
     caption = "Accuracy on test beyond the papers: mean ± standard deviation over the seeds"
-    return Shown(caption, {"single networks": pd.DataFrame(frame).T})
+    parts = {
+        "single networks": pd.DataFrame(frame).T,
+        "networks that answer together": pd.DataFrame(together).T,
+    }
+    return Shown(caption, parts)
+
+
+def _of_ensemble(found: Mapping[str, Any], split: str, *, without_twins: bool = False) -> str:
+    """Return an ensemble's accuracy as text; 'pending' where the split was not opened."""
+    if split not in found["preds"]:
+        return PENDING
+    labels, twins = labels_of(found["fingerprint"], "", split)
+    hits = found["preds"][split] == labels
+    return percent([float((hits[~twins] if without_twins else hits).mean())])
 
 
 def strong_records() -> Shown:
