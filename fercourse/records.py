@@ -298,7 +298,9 @@ def kept_split(values: Mapping[str, Any]) -> dict[str, Any]:
     """Return what a record keeps of a split's `fercourse.evaluate.metrics` and ``logits``, (N, 7)."""
     reliability = values["reliability"]
     sums = [round(value, 3) for value in reliability["confidence_sum"]]
+    votes = {"ferplus": values["ferplus"]} if "ferplus" in values else {}
     return {
+        **votes,
         "accuracy": values["accuracy"],
         "nll": round(values["nll"], 6),
         "ece": round(values["ece"], 6),

@@ -51,6 +51,11 @@ def measured(split: str, values: Mapping[str, Any]) -> str:
             f"  ... without twins   {percent(values['accuracy_without_twins'])} "
             f"({values['n_without_twins']:,} images that stand in no other split)"
         )
+    if "ferplus" in values:
+        lines.append(
+            f"  ... by FER+ votes   {percent(values['ferplus']['accuracy'])} "
+            f"({values['ferplus']['images']:,} images on which more than half of the votes agree)"
+        )
     lines += [
         f"  balanced accuracy   {percent(values['balanced_accuracy'])}",
         f"  macro-F1            {percent(values['macro_f1'])}",

@@ -223,14 +223,16 @@ def evaluate_run(
 ) -> dict[str, dict[str, Any]]:
     """Return `fercourse.evaluate.metrics` of a run's best weights on splits of a data set, by split.
 
-    Each also has ``logits``, float32 (N, 7). Computed in fp32 whatever the training's precision; ``tta`` is
-    that of `fercourse.evaluate.predict`.
+    Each also has ``logits``, float32 (N, 7), and where the data have FER+ votes ``ferplus``: the ``images``
+    whose voters agree, and the ``accuracy`` on them by their label (`fercourse.data.votes.majority_labels`).
+    Computed in fp32 whatever the training's precision; ``tta`` is that of `fercourse.evaluate.predict`.
 
     Raises:
         FercourseError: the data are not those the run was trained on, a split is empty or unlabelled, or it
             is val and the run was trained on it too.
     """
     from fercourse.data.audit import twins
+    from fercourse.data.votes import majority_labels
     from fercourse.device import pick_device, pick_precision
     from fercourse.evaluate import metrics, predict
 
@@ -265,6 +267,11 @@ def evaluate_run(
             **metrics(labels, logits=logits, twins=repeated[split] if split != "train" else None),
             "logits": logits,
         }
+        if faces[split].votes is not None:
+            agreed = majority_labels(faces[split])
+            hits = (logits.argmax(1) == agreed)[agreed >= 0]
+            if len(hits):
+                results[split]["ferplus"] = {"images": len(hits), "accuracy": float(hits.mean())}
     return results
 
 

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from fercourse.data.faces import SPLITS, FaceSet
 from fercourse.data.fer2013 import MD5, read_csv, split_table
-from fercourse.data.votes import read_votes, vote_shares
+from fercourse.data.votes import majority_labels, read_votes, vote_shares
 from fercourse.errors import FercourseError
 
 USAGES = ["Training"] * 70 + ["PublicTest"] * 20 + ["PrivateTest"] * 20
@@ -179,6 +179,27 @@ def test_a_file_cut_short_is_named(tmp_path, made):
         else:
             with pytest.raises(FercourseError, match=r"row (110|109)"):
                 read_csv(path)
+
+
+def test_a_majority_is_more_than_half_of_the_votes():
+    """Ties, contempt, unknown and 'no face' make no label; a single vote does not count against it."""
+    votes = np.array(
+        [
+            [6, 0, 0, 1, 3, 0, 0, 0, 0, 0],  # neutral: 6 of 9
+            [5, 0, 0, 0, 5, 0, 0, 0, 0, 0],  # a tie
+            [0, 4, 0, 0, 0, 0, 0, 0, 3, 1],  # happy: 4 of 7
+            [0, 4, 3, 0, 2, 0, 0, 0, 0, 0],  # happy leads, without a majority
+            [0, 0, 0, 0, 0, 0, 0, 9, 0, 0],  # contempt
+            [0, 0, 0, 0, 0, 0, 0, 0, 0, 10],
+            [1, 1, 1, 1, 1, 1, 1, 1, 1, 1],
+        ]
+    )
+    images, labels = np.zeros((7, 48, 48), np.uint8), np.zeros(7, np.int64)
+    found = majority_labels(FaceSet(images, labels, "test", np.arange(7), votes=votes))
+    assert found.tolist() == [6, -1, 3, -1, -1, -1, -1]
+    assert found.dtype == np.int64
+    with pytest.raises(FercourseError, match=r"no FER\+ votes"):
+        majority_labels(FaceSet(images, labels, "test", np.arange(7)))
 
 
 def test_shares_of_votes_are_soft_labels():

@@ -33,6 +33,7 @@ import fercourse_results as extension  # noqa: E402
 
 SHOWN_GRIDS = (
     "table2", "table1", "paper2", "controls", "readings", "scarce", "ablations", "ingredients", "strong",
+    "extra",
 )  # fmt: skip
 PAGES = sorted((ROOT / "book" / "results").glob("*.md"))
 OURS = [page for page in PAGES if "{result" in page.read_text(encoding="utf-8")]
@@ -398,6 +399,28 @@ def test_two_seeds_of_an_ingredient_decide_nothing(results: Path) -> None:
     assert frame.loc["mixup", "alone"].endswith("(2 seeds: no interval)")
     assert frame.loc["mixup", "p, alone"] == PENDING
     assert not ingredients.corrected()
+
+
+def test_votes_and_labels_are_judged_by_both(results: Path) -> None:
+    rows = {row.model: row for row in GRIDS["extra"]()}
+    plain = {row.model: row for row in GRIDS["strong"]() if "fit_on" not in (row.changes or {})}
+    assert (ingredients.extra_table().frame == PENDING).to_numpy().all()
+    add(results, rows["small_vgg"], 0, 0.70)
+    for seed in (0, 1):
+        add(results, plain["small_vgg"], seed, 0.72)
+    path = next((results / "runs").glob("*ferplus*.json"))
+    data = json.loads(path.read_text())
+    assert data["config"]["track"] == "extra"
+    path.unlink()
+    data["test"]["ferplus"] = {"images": 3000, "accuracy": 0.8345}
+    write_record(data, results)
+    frame = ingredients.extra_table().frame
+    row = frame.loc["small_vgg on FER+ votes"]
+    assert (row["FER+ majority"], row["images with a majority"], row["seeds"]) == ("83.5%", "3,000", "1")
+    assert row["FER-2013's labels"].startswith(("69", "70", "71"))
+    other = frame.loc["small_vgg on FER-2013's labels"]
+    assert (other["FER+ majority"], other["seeds"]) == (PENDING, "2")
+    assert (frame.loc["vgg19 on FER+ votes"] == PENDING).all()
 
 
 def test_the_strong_table_keeps_views_and_splits_apart(results: Path) -> None:

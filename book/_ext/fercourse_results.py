@@ -57,6 +57,8 @@ TABLES: dict[str, Callable[[], Shown]] = {
     "ingredients-records": ingredients.records_table,
     "strong": ingredients.strong_table,
     "strong-records": ingredients.strong_records,
+    "extra": ingredients.extra_table,
+    "extra-records": ingredients.extra_records,
 }
 TEXTS: dict[str, Callable[[], str | list[str]]] = {
     "table2-state": networks.state,

@@ -212,6 +212,29 @@ def _of_ensemble(found: Mapping[str, Any], split: str, *, without_twins: bool = 
     return percent([float((hits[~twins] if without_twins else hits).mean())])
 
 
+def extra_table() -> Shown:
+    """FER-2013's labels or FER+ votes: what a network is trained on, and by which labels it is judged."""
+    frame = {}
+    alone = {group.model: group for group in groups("strong") if group.config.fit_on == "train"}
+    for votes in groups("extra"):
+        for group, labels in ((alone[votes.model], "FER-2013's labels"), (votes, "FER+ votes")):
+            judged = [r.data["test"]["ferplus"] for r in group.records if "ferplus" in r.data.get("test", {})]
+            frame[f"{group.model} on {labels}"] = {
+                "FER-2013's labels": percent(group.accuracies()),
+                "FER+ majority": percent(each["accuracy"] for each in judged),
+                "images with a majority": f"{judged[0]['images']:,}" if judged else PENDING,
+                "seeds": seeds_of(group, "test"),
+            }
+    caption = "Accuracy on test by the labels of training (rows) and of judging (columns)"
+    return Shown(caption, {"": pd.DataFrame(frame).T}, corner="network, trained on")
+
+
+def extra_records() -> Shown:
+    """Where the numbers of FER+ votes come from."""
+    frame = {group.shows: {"records": record_links(group)} for group in groups("extra")}
+    return Shown("The records of the track extra", {"": pd.DataFrame(frame).T})
+
+
 def strong_records() -> Shown:
     """Where the numbers of the recipe strong come from."""
     frame = {
