@@ -114,12 +114,17 @@ def final_entries(folder: str | os.PathLike[str] | None = None) -> list[dict[str
     return entries
 
 
+def _told(changes: Mapping[str, Any]) -> dict[str, Any]:
+    """Return changes without what makes no other experiment, such as the track."""
+    return {key: value for key, value in changes.items() if key not in _SAME_EXPERIMENT}
+
+
 def is_final(config: Mapping[str, Any], entries: Iterable[Mapping[str, Any]], tta: str = "none") -> bool:
     """Whether a configuration, evaluated so, is listed as one whose test predictions are reported."""
     return any(
         entry["model"] == config["model"]
         and entry["recipe"] == config["recipe"]
-        and dict(entry.get("changes") or {}) == experiment(config)
+        and _told(entry.get("changes") or {}) == experiment(config)
         and tta in entry.get("tta", ["none"])
         for entry in entries
     )

@@ -66,7 +66,7 @@ def test_every_pick_is_the_best_there_is(labels: np.ndarray) -> None:
 
 
 def test_one_may_be_picked_again(labels: np.ndarray) -> None:
-    strong, weak = guesses(labels, 3, 0), guesses(labels, 1.8, 1)
+    strong, weak = guesses(labels, 2.2, 0), guesses(labels, 1.8, 1)
     found = select_members({"strong": strong, "weak": weak}, labels)
     assert found.weights["strong"] > found.weights.get("weak", 0) > 0
     assert select_members({"b": strong, "a": strong}, labels).picks == ("a",)
@@ -80,11 +80,11 @@ def test_what_cannot_be_selected_from(labels: np.ndarray, candidates: dict[str, 
         select_members(candidates, labels)
 
 
-def candidate(name: str, labels: np.ndarray, seed: int, **changes: Any) -> Candidate:
+def candidate(called: str, labels: np.ndarray, seed: int, **changes: Any) -> Candidate:
     splits = {"val": labels, "test": labels[::-1].copy()}
     logits = {split: guesses(values, 2, seed + place) for place, (split, values) in enumerate(splits.items())}
     twins = {split: np.zeros(len(labels), bool) for split in splits}
-    made = Candidate(name, {"fit_on": "train"}, "none", "f" * 64, "", logits, splits, twins)
+    made = Candidate(called, {"fit_on": "train"}, "none", "f" * 64, "", logits, splits, twins)
     return dataclasses.replace(made, **changes)
 
 
