@@ -25,7 +25,7 @@ from fercourse.grids import FULL, GRIDS, INGREDIENTS, TEN_CROP, Row
 from fercourse.papers import TABLE2
 from fercourse.records import final_entries, is_final, pack_classes, results_folder, write_record
 from fercourse.results import PENDING, augmentations, choices, ingredients, networks, paper2
-from fercourse.results.shown import LEVEL, RecordLinks, Shown
+from fercourse.results.shown import LEVEL, RecordLinks, Shown, gain
 
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT / "book" / "_ext"))
@@ -405,8 +405,17 @@ def test_an_ingredient_is_told_alone_and_left_out(results: Path) -> None:
     assert re.match(r"\+\d+\.\d\d \(", frame.loc["erasing", "left out"])
     assert re.match(r"-\d\.\d\d \(", frame.loc[TEN_CROP, "left out"])
     assert frame.loc["dropout", "p, alone"].startswith(("0", "1"))
-    # All comparisons are corrected together.
-    assert len(ingredients.corrected()) == 2 * (len(INGREDIENTS) + 1)
+    # All comparisons are corrected together: the second smallest p, for one less.
+    corrected = ingredients.corrected()
+    raw = {
+        key: gain(pair.group, pair.other, "val")["p"]
+        for key in corrected
+        for pair in [ingredients.comparisons()[key[0]][key[1]]]
+    }
+    assert len(corrected) == 2 * (len(INGREDIENTS) + 1)
+    smallest, second = sorted(raw, key=raw.__getitem__)[:2]
+    assert corrected[smallest] == pytest.approx(len(raw) * raw[smallest])
+    assert corrected[second] == pytest.approx(max((len(raw) - 1) * raw[second], corrected[smallest]))
     assert ingredients.ends_table().frame.loc[FULL, "val"].startswith(("69", "70", "71"))
 
 
