@@ -898,7 +898,7 @@ print("Asking twice helps on average over the seeds.")
 # %% [markdown]
 # Here a gain of a point or two can be seen, because each network is compared with itself: the luck of its seed is in both numbers.
 #
-# It is a small ensemble, of one network and two views, at twice the cost. `fercourse.evaluate.predict(..., flip_average=True)` does it.
+# It is a small ensemble, of one network and two views, at twice the cost. `fercourse.evaluate.predict(..., tta='flip')` does it.
 #
 # ## What the teacher knows
 #

@@ -11,6 +11,8 @@ from fercourse.errors import FercourseError, nearest, shown
 FILLS = ("zeros", "border", "reflection")
 
 Pair = tuple[float, float]
+#: What makes a random resized crop a window of 44 of 48 pixels: 0.84 of the area, in a square.
+WINDOW_44: dict[str, Any] = {"crop_scale": (0.84, 0.84), "crop_ratio": (1.0, 1.0)}
 # Of each field: least and greatest value, how many numbers, and what it is called.
 _LIMITS = {
     **dict.fromkeys(

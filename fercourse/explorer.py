@@ -18,7 +18,15 @@ from fercourse.data.hashes import DIVISORS, NOISE, OFFICIAL_FINGERPRINT, REACH, 
 from fercourse.evaluate.metrics import BINS
 from fercourse.grids import GRIDS
 from fercourse.recipes import make_config
-from fercourse.records import Record, experiment, final_entries, load_records, record_name
+from fercourse.records import (
+    LONG,
+    Record,
+    experiment,
+    final_entries,
+    holds_out_val,
+    load_records,
+    record_name,
+)
 from fercourse.results import PENDING
 from fercourse.results.recorded import identity
 
@@ -40,6 +48,9 @@ LEFT_OUT = {
     "shortened": "shortened trainings",
     "data": "trainings on data other than FER-2013",
     "val": "trainings judged on val alone, such as those of the ablations",
+    "tta": "trainings shown already, evaluated once more with several views of each image",
+    "fit_on": "trainings on train and val together, which leave nothing to choose by",
+    "long": f"trainings of more than {LONG} epochs, whose curves are too long for this page",
     "seeds": f"trainings beyond the first {MOST_SEEDS} seeds of a configuration",
 }
 #: The curves that are drawn, and the unit in which their values are whole numbers: it saves a tenth of all.
@@ -80,6 +91,12 @@ def explorer_data(records: Iterable[Record] | None = None) -> dict[str, Any]:
             left_out[LEFT_OUT["shortened"]] += 1
         elif record.data["data"]["fingerprint"] != OFFICIAL_FINGERPRINT:
             left_out[LEFT_OUT["data"]] += 1
+        elif record.tta != "none":
+            left_out[LEFT_OUT["tta"]] += 1
+        elif not holds_out_val(record.data["config"]):
+            left_out[LEFT_OUT["fit_on"]] += 1
+        elif record.data["config"]["epochs"] > LONG:
+            left_out[LEFT_OUT["long"]] += 1
         elif key not in places:
             left_out[LEFT_OUT["val"]] += 1
         else:
@@ -134,6 +151,8 @@ def _places() -> dict[Identity, dict[str, Any]]:
 
     def add(model: str, recipe: str, changes: Mapping[str, Any], group: str, shows: str, grid: str) -> None:
         config = make_config(model, recipe, **changes).to_dict()
+        if not holds_out_val(config) or config["epochs"] > LONG:
+            return
         values = [f"{key.split('.')[-1]} {value}" for key, value in experiment(config).items()]
         places.setdefault(
             identity(config),

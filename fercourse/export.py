@@ -98,7 +98,7 @@ def describe(run: Mapping[str, Any], facts: Mapping[str, Any]) -> dict[str, str]
         "seed": str(config["seed"]),
         "config": json.dumps(config, sort_keys=True),
         "epoch": f"{facts['epoch']} of {config['epochs']}",
-        "val_accuracy": f"{facts['val_accuracy']:.6f}",
+        "val_accuracy": "trained on" if facts["val_accuracy"] is None else f"{facts['val_accuracy']:.6f}",
         "data": data["layout"],
         "data_fingerprint": data["fingerprint"],
         "commit": environment["commit"],

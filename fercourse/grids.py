@@ -2,22 +2,34 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from fercourse.augmentation import WINDOW_44
 from fercourse.errors import FercourseError, nearest
+from fercourse.experiments import experiment
 from fercourse.recipes import TrainConfig, make_config
 
 
 @dataclass(frozen=True)
 class Row:
-    """One row of a table: a network, a recipe, what is changed in it, and what the row shows."""
+    """One row of a table: a network, a recipe, what is changed in it, and what the row shows.
+
+    ``tta`` names the test-time augmentations by which it is evaluated, a record each.
+    """
 
     model: str
     recipe: str
     shows: str
     changes: Mapping[str, Any] | None = None
+    tta: tuple[str, ...] = ("none",)
+
+    @functools.cached_property
+    def experiment(self) -> dict[str, Any]:
+        """What the row changes in its recipe, flat (see `fercourse.experiments.experiment`)."""
+        return experiment(make_config(self.model, self.recipe, **(self.changes or {})).to_dict())
 
 
 def _table1() -> list[Row]:
@@ -156,6 +168,84 @@ def _scarce() -> list[Row]:
     ]
 
 
+#: The ingredients of the recipe strong, by name: what adds it to paper 1's recipe, and what takes it out of
+#: strong again. Augmentations and dropout have the ranges and shares of both recipes.
+INGREDIENTS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
+    "SGD with momentum and a cosine": (
+        {"optimizer": "sgd", "lr": 0.05, "weight_decay": 5e-4, "schedule": "cosine", "batch_size": 128},
+        {"optimizer": "adam", "lr": 3e-4, "weight_decay": 0.0, "schedule": "plateau", "batch_size": 64},
+    ),
+    "no class weights": (
+        {"class_weights": False, "bias_init": False},
+        {"class_weights": True, "bias_init": True},
+    ),
+    "shifts, zoom and rotation": (
+        {"augment": {"translation": 0.5, "zoom": 0.5, "rotation": 0.5}},
+        {"augment": {"translation": 0.0, "zoom": 0.0, "rotation": 0.0}},
+    ),
+    "a window of 44 pixels": (
+        {"augment": {"crop": 1.0, **WINDOW_44}},
+        {"augment": {"crop": 0.5, "crop_scale": (0.5, 1.0), "crop_ratio": (3 / 4, 4 / 3)}},
+    ),
+    "erasing": ({"augment": {"erasing": 0.5}}, {"augment": {"erasing": 0.0}}),
+    "label smoothing": ({"label_smoothing": 0.1}, {"label_smoothing": 0.0}),
+    "mixup": ({"mixup": 0.2}, {"mixup": 0.0}),
+    "averaged weights": ({"ema": 0.999}, {"ema": 0.0}),
+    # The network has dropout of its own: the base switches it off.
+    "dropout": ({"model_options": {}}, {"model_options": {"dropout": 0.0}}),
+}
+#: The ingredient that no training needs: the same networks, evaluated with ten crops.
+TEN_CROP = "ten crops at test time"
+#: What the rows of ingredients begin with and end with.
+BASE, FULL = "paper 1's recipe", "all ingredients"
+_BOTH_VIEWS = ("none", "ten-crop")
+
+
+def _ingredients() -> list[Row]:
+    """Each ingredient of the recipe strong alone, and left out; judged on val alone."""
+    base = {"model_options": {"dropout": 0.0}}
+    return [
+        Row("small_vgg", "paper1", BASE, base, tta=_BOTH_VIEWS),
+        Row("small_vgg", "strong50", FULL, tta=_BOTH_VIEWS),
+        *(
+            Row("small_vgg", "paper1", f"with {name}", {**base, **add})
+            for name, (add, _) in INGREDIENTS.items()
+        ),
+        *(
+            Row("small_vgg", "strong50", f"without {name}", without)
+            for name, (_, without) in INGREDIENTS.items()
+        ),
+    ]
+
+
+def _strong() -> list[Row]:
+    """The recipe strong at full length: on train, and on train and val together with the same epochs.
+
+    VGG19, because the best published numbers that can be traced are those of VGGs, with the dropout of its
+    first paper; SE-ResNet34, because it is paper 1's best, which makes it the one row where nothing but the
+    recipe differs; and the small network that every reader can train.
+    """
+    networks: dict[str, tuple[str, dict[str, Any]]] = {
+        "vgg19": ("VGG19", {"model_options": {"dropout": 0.5}}),
+        "se_resnet34": ("paper 1's best network", {}),
+        "small_vgg": ("the small network", {}),
+    }
+    return [
+        Row(model, "strong", f"{shows}{told}", {**options, **fit}, tta=_BOTH_VIEWS)
+        for told, fit in (("", {}), (", on train and val", {"fit_on": "train+val"}))
+        for model, (shows, options) in networks.items()
+    ]
+
+
+def _extra() -> list[Row]:
+    """FER+ votes as soft labels: outside knowledge, a track of its own."""
+    votes = {"soft_labels": "ferplus", "track": "extra"}
+    return [
+        Row("small_vgg", "strong", "the small network on FER+ votes", votes),
+        Row("vgg19", "strong", "VGG19 on FER+ votes", {**votes, "model_options": {"dropout": 0.5}}),
+    ]
+
+
 def _smoke() -> list[Row]:
     """Three short trainings: show how a grid works. Their accuracies mean nothing."""
     return [
@@ -171,7 +261,18 @@ def _all() -> list[Row]:
 
 
 #: What 'all' consists of, in its order, and which of it keeps to one seed: what the papers leave open.
-ALL = ("table2", "table1", "paper2", "controls", "readings", "ablations", "scarce")
+ALL = (
+    "table2",
+    "table1",
+    "paper2",
+    "controls",
+    "readings",
+    "ingredients",
+    "strong",
+    "extra",
+    "ablations",
+    "scarce",
+)
 ONE_SEED = ("ablations", "scarce")
 
 #: The grids by name.
@@ -183,9 +284,26 @@ GRIDS: dict[str, Callable[[], list[Row]]] = {
     "readings": _readings,
     "ablations": _ablations,
     "scarce": _scarce,
+    "ingredients": _ingredients,
+    "strong": _strong,
+    "extra": _extra,
     "all": _all,
     "smoke": _smoke,
 }
+
+
+def evaluations(config: TrainConfig) -> tuple[str, ...]:
+    """Return the test-time augmentations by which a training is evaluated, 'none' first.
+
+    They are those of the grids' row that it is by, also where a trial changes more of it.
+    """
+    rows = [row for name in GRIDS if name != "all" for row in GRIDS[name]()]
+    rows = [row for row in rows if (row.model, row.recipe) == (config.model, config.recipe)]
+    changes = experiment(config.to_dict())
+    same = [row for row in rows if row.experiment.items() <= changes.items()]
+    most = max((len(row.experiment) for row in same), default=0)
+    asked = {tta for row in same if len(row.experiment) == most for tta in row.tta}
+    return ("none", *sorted(asked - {"none"}))
 
 
 def grid(name: str, seeds: int = 1, changes: Mapping[str, Any] | None = None) -> list[TrainConfig]:

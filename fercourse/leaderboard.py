@@ -115,8 +115,9 @@ def enter(
 def table(session: Session) -> pd.DataFrame:
     """Return the board: your networks and the recorded ones, the best on val first within each group.
 
-    A group is one data set and one recipe. Accuracies of different groups cannot be compared, those on drawn
-    faces and on FER-2013 least of all, so each stands under its own heading, this session's first.
+    A group is one data set and one recipe, with the track extra apart. Accuracies of different groups cannot
+    be compared, those on drawn faces and on FER-2013 least of all, so each stands under its own heading, this
+    session's first.
 
     Raises:
         FercourseError: the file is no leaderboard.
@@ -129,13 +130,14 @@ def table(session: Session) -> pd.DataFrame:
     macs = {row["name"]: round(1e6 * row["mmacs"]) for row in model_table()}
     rows = [{**row, "whose": "yours"} for row in _read(place(session))]
     for record in reported():
-        if record.data["data"]["layout"].startswith("synthetic"):
+        if record.data["data"]["layout"].startswith("synthetic") or not record.has("val"):
             continue
         val = record.metrics("val")
         rows.append(
             {
                 "name": label(record),
-                "group": f"FER-2013, recipe {record.recipe}",
+                "group": f"FER-2013, recipe {record.recipe}"
+                + ", track extra" * (record.data["config"]["track"] == "extra"),
                 "val_accuracy": val["accuracy"],
                 "val_images": val["n"],
                 "parameters": record.data["parameters"],

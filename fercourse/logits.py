@@ -17,7 +17,7 @@ from fercourse.records import Record, final_entries, is_final, results_folder
 def keeps_logits(record: Record, folder: str | os.PathLike[str] | None = None) -> bool:
     """Whether final.yml lists the record's configuration with ``logits: true``."""
     wanted = [entry for entry in final_entries(folder) if entry.get("logits")]
-    return is_final(record.data["config"], wanted)
+    return is_final(record.data["config"], wanted, record.tta)
 
 
 def save_logits(

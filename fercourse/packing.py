@@ -47,6 +47,29 @@ def unpack_floats(text: str) -> np.ndarray:
     return np.ascontiguousarray(pairs.T).view("<f2").reshape(-1).astype(np.float32)
 
 
+#: Before numbers of 5 digits, packed.
+_SERIES = "f4:"
+
+
+def pack_series(values: Iterable[float]) -> str:
+    """Return numbers as float32, all first bytes before all second ones and so on, deflated, in base 85.
+
+    For the columns of a long history: half of the room that their digits take.
+    """
+    quads = np.asarray(list(values), dtype="<f4").view(np.uint8).reshape(-1, 4)
+    return _SERIES + base64.b85encode(zlib.compress(quads.T.tobytes(), 9)).decode()
+
+
+def unpack_series(text: str) -> np.ndarray:
+    """Return the numbers that `pack_series` packed, rounded to 5 digits: float64, shape (N,)."""
+    if not text.startswith(_SERIES):
+        raise ValueError("a column of the history is neither a list nor packed numbers")
+    inflated = _inflate(base64.b85decode(text.removeprefix(_SERIES)), "numbers")
+    quads = np.frombuffer(inflated, dtype=np.uint8).reshape(4, -1)
+    numbers = np.ascontiguousarray(quads.T).view("<f4").reshape(-1)
+    return np.array([float(f"{value:.5g}") for value in numbers.tolist()])
+
+
 def _inflate(deflated: bytes, what: str) -> bytes:
     """Return what was deflated; ValueError where it was cut short or is longer than any split has images."""
     inflater = zlib.decompressobj()

@@ -9,9 +9,8 @@ import functools
 import json
 import math
 import os
-import sysconfig
 import zlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
@@ -19,23 +18,31 @@ from typing import Any
 
 import numpy as np
 
-from fercourse.errors import FercourseError, nearest, one_line, shown
+from fercourse.errors import FercourseError, nearest, one_line
+from fercourse.experiments import (  # noqa: F401 - to be found here
+    experiment,
+    final_entries,
+    holds_out_val,
+    is_final,
+    is_shortened,
+    record_name,
+    results_folder,
+)
 from fercourse.files import clear_temporary, locked, write_text
-from fercourse.packing import pack_classes, pack_floats, unpack_classes, unpack_floats  # noqa: F401 - to be found here
+from fercourse.packing import (  # noqa: F401 - to be found here
+    pack_classes,
+    pack_floats,
+    pack_series,
+    unpack_classes,
+    unpack_floats,
+    unpack_series,
+)
 
 MAX_BYTES = 15_000
+#: Epochs beyond which the columns of a history are packed: their digits would not fit.
+LONG = 100
 #: Names of records; a dot begins that of a file whose writing was cut off.
 RECORDS = "[!.]*.json"
-#: Keys of a configuration that do not make another experiment.
-_SAME_EXPERIMENT = ("model", "recipe", "seed", "precision", "track")
-
-
-def results_folder() -> Path:
-    """Return the folder of records: ``FERCOURSE_RESULTS``, the checkout's ``results``, or the installed."""
-    if os.environ.get("FERCOURSE_RESULTS"):
-        return Path(os.environ["FERCOURSE_RESULTS"])
-    checkout = Path(__file__).parent.parent / "results"
-    return checkout if checkout.is_dir() else Path(sysconfig.get_path("data")) / "share/fercourse/results"
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,9 +68,17 @@ class Record:
         return self.data["config"]["seed"]
 
     @property
+    def tta(self) -> str:
+        """The test-time augmentation of the predictions, a name in `fercourse.evaluate.views.TTA`."""
+        return self.data.get("tta", "none")
+
+    @property
     def history(self) -> dict[str, np.ndarray]:
         """One array a column of the history (epoch, lr, train_loss, ...), one value an epoch."""
-        return {name: np.asarray(values) for name, values in self.data["history"].items()}
+        return {
+            name: unpack_series(values) if isinstance(values, str) else np.asarray(values)
+            for name, values in self.data["history"].items()
+        }
 
     @property
     def batch_losses(self) -> np.ndarray:
@@ -72,7 +87,7 @@ class Record:
 
     @property
     def qualifiers(self) -> str:
-        """What to say wherever the record is shown: 'CPU', 'shortened', 'drawn faces', or nothing."""
+        """What to say wherever the record is shown: 'CPU', 'shortened', 'val trained on too', or nothing."""
         marks = []
         if self.data["shortened"]:
             marks.append("shortened")
@@ -80,6 +95,12 @@ class Record:
             marks.append("CPU")
         if self.data["data"]["layout"].startswith("synthetic"):
             marks.append("drawn faces")
+        if not holds_out_val(self.data["config"]):
+            marks.append("val trained on too")
+        if self.data["config"].get("soft_labels", "none") != "none":
+            marks.append("FER+ votes")
+        if self.tta != "none":
+            marks.append(self.tta)
         return ", ".join(marks)
 
     def has(self, split: str) -> bool:
@@ -95,7 +116,7 @@ class Record:
         if not self.has(split):
             raise FercourseError(
                 f"Record {self.name} holds no predictions on {split!r}; test predictions are kept only "
-                "for the configurations that results/final.yml lists."
+                "for the configurations that results/final.yml lists, val's where val was not trained on."
             )
         return unpack_classes(self.data[split]["preds"])
 
@@ -107,11 +128,11 @@ class Record:
         Raises:
             FercourseError: the record is of other data, whose labels are not known here.
         """
-        return _labels(self.data["data"]["fingerprint"], self.data["data"]["layout"], split)[0]
+        return labels_of(self.data["data"]["fingerprint"], self.data["data"]["layout"], split)[0]
 
     def twins(self, split: str) -> np.ndarray:
         """Return bool, shape (N,): which images of the split stand, pixel for pixel, in another split too."""
-        return _labels(self.data["data"]["fingerprint"], self.data["data"]["layout"], split)[1]
+        return labels_of(self.data["data"]["fingerprint"], self.data["data"]["layout"], split)[1]
 
     def metrics(self, split: str) -> dict[str, Any]:
         """Return `fercourse.evaluate.metrics` of the record's predictions, and its nll, ece and reliability.
@@ -125,7 +146,12 @@ class Record:
 
 
 @functools.lru_cache(maxsize=8)
-def _labels(fingerprint: str, layout: str, split: str) -> tuple[np.ndarray, np.ndarray]:
+def labels_of(fingerprint: str, layout: str, split: str) -> tuple[np.ndarray, np.ndarray]:
+    """Return labels, int64 (N,), and twins, bool (N,), of known data: FER-2013's, or the drawn faces'.
+
+    Raises:
+        FercourseError: the data are not known here.
+    """
     from fercourse.data.audit import twins
     from fercourse.data.faces import SPLITS
     from fercourse.data.hashes import OFFICIAL_FINGERPRINT, official
@@ -143,98 +169,6 @@ def _labels(fingerprint: str, layout: str, split: str) -> tuple[np.ndarray, np.n
     raise FercourseError(
         f"The labels of the data with fingerprint {fingerprint[:12]} are not known here: only official "
         "FER-2013 and the drawn faces of this version are; evaluate the run on its own data instead."
-    )
-
-
-def experiment(config: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what a configuration (as `TrainConfig.to_dict` writes it) changes in its recipe, flat.
-
-    Keys are 'lr' or 'augment.rotation'; seed and precision, which make no other experiment, are left out.
-
-    Raises:
-        FercourseError: the recipe does not exist.
-    """
-    from fercourse.recipes import make_config  # needs torch; reading records does not come here
-
-    def flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-        pairs: dict[str, Any] = {}
-        for key, value in values.items():
-            nested = isinstance(value, Mapping)
-            pairs.update(flat(value, f"{prefix}{key}.") if nested else {f"{prefix}{key}": value})
-        return pairs
-
-    usual = flat(make_config(config["model"], config["recipe"]).to_dict())
-    return {
-        key: value
-        for key, value in flat(config).items()
-        if usual.get(key) != value and key not in _SAME_EXPERIMENT
-    }
-
-
-def is_shortened(config: Mapping[str, Any]) -> bool:
-    """Whether a configuration trains less than its recipe says: fewer epochs, or a limit of steps."""
-    from fercourse.recipes import RECIPES, TrainConfig
-
-    usual = RECIPES[config["recipe"]].get("epochs", TrainConfig.epochs)
-    return config["epochs"] < usual or config["max_steps"] is not None
-
-
-def record_name(config: Mapping[str, Any], layout: str, device_kind: str) -> str:
-    """Return the name under which a run is recorded, such as 'small_vgg-quick-seed0-cpu'.
-
-    It says model, recipe, every change of the recipe, the data where they are not FER-2013, the seed, and
-    whether the run was shortened or made on a CPU.
-    """
-    parts = [config["model"], config["recipe"]]
-    for key, value in experiment(config).items():
-        shown = "_".join(map(str, value)) if isinstance(value, list) else str(value)
-        parts.append(f"{key.removeprefix('augment.').removeprefix('model_options.')}={shown}")
-    if layout.startswith("synthetic"):
-        parts.append(layout)
-    parts.append(f"seed{config['seed']}")
-    if is_shortened(config):
-        parts.append("shortened")
-    if device_kind != "cuda":
-        parts.append(device_kind)
-    return "-".join(parts).replace("/", "_")
-
-
-def final_entries(folder: str | os.PathLike[str] | None = None) -> list[dict[str, Any]]:
-    """Return the configurations listed in ``final.yml`` of the results folder; none without the file.
-
-    Each has model, recipe, why, and optionally ``changes`` of the recipe as `experiment` returns them.
-
-    Raises:
-        FercourseError: the file is not such a list.
-    """
-    import yaml
-
-    path = Path(folder or results_folder()) / "final.yml"
-    if not path.exists():
-        return []
-    try:
-        text = path.read_text(encoding="utf-8")
-        if text.count("[") + text.count("{") > 1000:  # YAML takes seconds for so many, one in the other
-            raise ValueError("it has more than 1,000 brackets")
-        entries = yaml.safe_load(text) or []
-    except Exception as error:  # YAML's own errors, and whatever its dates, tags and anchors lead to
-        raise FercourseError(f"{path} cannot be read ({one_line(error)}).") from error
-    listed = isinstance(entries, list)
-    for entry in entries if listed else [entries]:
-        if not listed or not isinstance(entry, dict) or not {"model", "recipe", "why"} <= entry.keys():
-            raise FercourseError(f"{path} holds {shown(entry)}; expected a list of model, recipe and why.")
-        if not isinstance(entry.get("changes") or {}, dict):
-            raise FercourseError(f"{path}: changes are {shown(entry['changes'])}; expected values by name.")
-    return entries
-
-
-def is_final(config: Mapping[str, Any], entries: Iterable[Mapping[str, Any]]) -> bool:
-    """Whether a configuration is listed as one whose test predictions are reported."""
-    return any(
-        entry["model"] == config["model"]
-        and entry["recipe"] == config["recipe"]
-        and dict(entry.get("changes") or {}) == experiment(config)
-        for entry in entries
     )
 
 
@@ -268,10 +202,12 @@ def check_record(data: Any, source: str) -> Record:
     record = Record(data)
     try:
         json.dumps(data, allow_nan=False)  # what the schema leaves open, a configuration's values, included
-        epochs = len(data["history"]["epoch"])
-        wrong = {len(values) for values in data["history"].values()} != {epochs} or data[
-            "best_epoch"
-        ] > epochs
+        history = record.history
+        epochs = len(history["epoch"])
+        wrong = {len(values) for values in history.values()} != {epochs} or data["best_epoch"] > epochs
+        wrong |= not all(np.isfinite(values).all() for values in history.values())
+        held_out = holds_out_val(data["config"])
+        wrong |= record.has("val") != held_out or ("val_accuracy" in history) != held_out
         unpack_floats(data["batch_losses"])
         for split in ("val", "test"):
             if record.has(split):
@@ -325,7 +261,7 @@ def write_record(data: Mapping[str, Any], folder: str | os.PathLike[str] | None 
     """
     folder = Path(folder or results_folder())
     record = check_record(data, "What was to be recorded")
-    if record.has("test") and not is_final(data["config"], final_entries(folder)):
+    if record.has("test") and not is_final(data["config"], final_entries(folder), record.tta):
         raise FercourseError(
             f"{record.name} holds test predictions, but {folder / 'final.yml'} does not list its "
             "configuration: list it before the test split is opened, or record val only."
@@ -348,3 +284,28 @@ def write_record(data: Mapping[str, Any], folder: str | os.PathLike[str] | None 
             )
         write_text(path, text)
     return path
+
+
+def kept_history(rows: Sequence[Mapping[str, float]]) -> dict[str, Any]:
+    """Return what a record keeps of a training's history: a column each, of 5 digits; a long one packed."""
+    columns: dict[str, Any] = {"epoch": [row["epoch"] for row in rows]}
+    for key in rows[0] if rows else ():
+        if key != "epoch":
+            values = [float(f"{row[key]:.5g}") for row in rows]
+            columns[key] = pack_series(values) if len(rows) > LONG else values
+    return columns
+
+
+def kept_split(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what a record keeps of a split's `fercourse.evaluate.metrics` and ``logits``, (N, 7)."""
+    reliability = values["reliability"]
+    sums = [round(value, 3) for value in reliability["confidence_sum"]]
+    votes = {"ferplus": values["ferplus"]} if "ferplus" in values else {}
+    return {
+        **votes,
+        "accuracy": values["accuracy"],
+        "nll": round(values["nll"], 6),
+        "ece": round(values["ece"], 6),
+        "reliability": {**reliability, "confidence_sum": sums},
+        "preds": pack_classes(np.argmax(values["logits"], axis=1)),
+    }

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from fercourse.data.faces import EMOTIONS
+
+if TYPE_CHECKING:
+    from fercourse.ensembles import Ensemble
 
 
 def percent(value: float) -> str:
@@ -48,6 +51,11 @@ def measured(split: str, values: Mapping[str, Any]) -> str:
             f"  ... without twins   {percent(values['accuracy_without_twins'])} "
             f"({values['n_without_twins']:,} images that stand in no other split)"
         )
+    if "ferplus" in values:
+        lines.append(
+            f"  ... by FER+ votes   {percent(values['ferplus']['accuracy'])} "
+            f"({values['ferplus']['images']:,} images on which more than half of the votes agree)"
+        )
     lines += [
         f"  balanced accuracy   {percent(values['balanced_accuracy'])}",
         f"  macro-F1            {percent(values['macro_f1'])}",
@@ -84,3 +92,21 @@ def comparison(a: str, b: str, split: str, result: Mapping[str, Any]) -> str:
             f"  p = {result['p_mcnemar']:.3g}, {verdict} (for one seed each)",
         ]
     )
+
+
+def ensembled(ensemble: Ensemble) -> str:
+    """Return an ensemble's members and what it is worth beside its best single candidate, as text."""
+    weights, course = ensemble.selection.weights, ensemble.selection.nll
+    rows = [["member", "picked", "its own accuracy on val"]]
+    own = {
+        each.name: float((each.logits["val"].argmax(1) == each.labels["val"]).mean())
+        for each in ensemble.candidates
+    }
+    rows += [[name, str(count), percent(own[name])] for name, count in weights.items()]
+    lines = [f"{len(weights)} of {len(own)} candidates belong, by log-likelihood on val:", columns(rows), ""]
+    for split, values in ensemble.results.items():
+        lines.append(
+            f"{split}: accuracy {percent(values['accuracy'])}, neg. log-likelihood {values['nll']:.4f}"
+        )
+    lines.append(f"On val, the first pick alone has {course[0]:.4f}, all have {course[-1]:.4f}.")
+    return "\n".join(lines)

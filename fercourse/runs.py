@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import json
 import os
-import platform
-import subprocess
 from collections.abc import Callable
-from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from fercourse.environment import environment
 from fercourse.errors import FercourseError, one_line
+from fercourse.experiments import holds_out_val
 from fercourse.files import clear_temporary, locked, write_text
 
 if TYPE_CHECKING:
@@ -27,49 +26,6 @@ if TYPE_CHECKING:
 RUN = "run.json"
 LOCK = ".lock"
 CHECKPOINT_SECONDS = "FERCOURSE_CHECKPOINT_SECONDS"
-LIBRARIES = ("torch", "torchvision", "numpy", "scikit-learn", "scipy", "pillow")
-
-
-def commit() -> str:
-    """Return the commit the package runs from, with '+changes' where its files differ, or 'unknown'.
-
-    A checkout is asked through git; an installation from a git address remembers its commit; for files that
-    were copied without either, FERCOURSE_COMMIT says it.
-    """
-    package = Path(__file__).parent
-
-    def git(*arguments: str) -> str:
-        return subprocess.run(
-            ["git", "-C", str(package), *arguments], capture_output=True, text=True, check=True, timeout=20
-        ).stdout.strip()
-
-    try:
-        if git("ls-files", "__init__.py"):  # else the checkout is somebody else's, around our installation
-            changed = git("status", "--porcelain", "--untracked-files=no", ".")
-            return git("rev-parse", "HEAD") + ("+changes" if changed else "")
-    except (OSError, subprocess.SubprocessError):
-        pass
-    try:
-        source = json.loads(metadata.distribution("fercourse").read_text("direct_url.json") or "{}")
-    except (metadata.PackageNotFoundError, ValueError):
-        source = {}
-    return source.get("vcs_info", {}).get("commit_id") or os.environ.get("FERCOURSE_COMMIT") or "unknown"
-
-
-def environment() -> dict[str, Any]:
-    """Return what a result depends on beside its configuration: versions, commit, Python, system."""
-    versions: dict[str, str | None] = {}
-    for name in ("fercourse", *LIBRARIES):
-        try:
-            versions[name] = metadata.version(name)
-        except metadata.PackageNotFoundError:
-            versions[name] = None
-    return {
-        "commit": commit(),
-        "python": platform.python_version(),
-        "system": platform.system(),
-        "versions": versions,
-    }
 
 
 def layout_of(faces: Faces) -> str:
@@ -132,6 +88,7 @@ def _train_run(
     tensorboard: bool,
     on_epoch: Callable[[list[dict[str, float]]], None] | None,
 ) -> tuple[nn.Module, Fit]:
+    from fercourse.data.votes import vote_shares
     from fercourse.device import describe_device
     from fercourse.train import fit
     from fercourse.transfer import start_from
@@ -161,12 +118,17 @@ def _train_run(
         where = {"device": describe_device(place), "device_kind": place.type}
         run = {**asked, "environment": {**environment(), **where}}
         write_text(path, json.dumps(run, indent=1) + "\n")
+    targets = None
+    if config.soft_labels != "none":
+        fitted = (faces.train,) if config.fit_on == "train" else (faces.train, faces.val)
+        targets = np.concatenate([vote_shares(split) for split in fitted])
     model = start_from(build_model(config), config)
     result = fit(
         model,
         faces.train,
         faces.val,
         config,
+        targets=targets,
         out=folder,
         resume=resume,
         device=place,
@@ -219,7 +181,8 @@ def read_run(folder: str | os.PathLike[str]) -> dict[str, Any]:
 def load_best(folder: str | os.PathLike[str]) -> tuple[nn.Module, dict[str, Any]]:
     """Return a run's model with the weights of its best epoch, and the checkpoint's facts.
 
-    The facts are identity (configuration, data, precision), epoch, val_accuracy, history, batch_losses.
+    The facts are identity (configuration, data, precision), epoch, val_accuracy (None where val was trained
+    on), history, batch_losses.
 
     Raises:
         FercourseError: the folder holds no run, or its checkpoint is damaged or of another network.
@@ -236,7 +199,8 @@ def load_best(folder: str | os.PathLike[str]) -> tuple[nn.Module, dict[str, Any]
             f"{best} belongs to another configuration than {RUN} beside it: restore the folder or train "
             "again."
         )
-    check_facts(best, facts, "val_accuracy")
+    held_out = holds_out_val(run["config"])
+    check_facts(best, facts, *(["val_accuracy"] if held_out else []), held_out=held_out)
     model = build_model(config_from_dict(run["config"]))
     try:
         model.load_state_dict(tensors)
@@ -254,17 +218,21 @@ def evaluate_run(
     splits: tuple[str, ...] = ("val",),
     *,
     device: str | None = None,
-    flip_average: bool = False,
+    tta: str = "none",
     progress: bool = True,
 ) -> dict[str, dict[str, Any]]:
     """Return `fercourse.evaluate.metrics` of a run's best weights on splits of a data set, by split.
 
-    Each also has ``logits``, float32 (N, 7). Computed in fp32 whatever the training's precision.
+    Each also has ``logits``, float32 (N, 7), and where the data have FER+ votes ``ferplus``: the ``images``
+    whose voters agree, and the ``accuracy`` on them by their label (`fercourse.data.votes.majority_labels`).
+    Computed in fp32 whatever the training's precision; ``tta`` is that of `fercourse.evaluate.predict`.
 
     Raises:
-        FercourseError: the data are not those the run was trained on, a split is empty or unlabelled.
+        FercourseError: the data are not those the run was trained on, a split is empty or unlabelled, or it
+            is val and the run was trained on it too.
     """
     from fercourse.data.audit import twins
+    from fercourse.data.votes import majority_labels
     from fercourse.device import pick_device, pick_precision
     from fercourse.evaluate import metrics, predict
 
@@ -274,6 +242,11 @@ def evaluate_run(
             f"{folder} was trained on other data ({run['data']['layout']}, fingerprint "
             f"{run['data']['fingerprint'][:12]}) than {faces.source} ({faces.fingerprint[:12]}): name "
             "the data set that it was trained on, or the accuracy would not be that of a held-out split."
+        )
+    if "val" in splits and not holds_out_val(run["config"]):
+        raise FercourseError(
+            f"{folder} was trained on train and val together: its accuracy on val is not that of a held-out "
+            "split. Measure it on test (--split test), if final.yml lists it."
         )
     model, _ = load_best(folder)
     place = pick_device(device)
@@ -289,21 +262,30 @@ def evaluate_run(
                 f"The {split} split of {faces.source} is empty or unlabelled: nothing to measure."
             )
         images = faces[split].images
-        logits = predict(model, images, device=place, flip_average=flip_average, progress=progress)
+        logits = predict(model, images, device=place, tta=tta, progress=progress)
         results[split] = {
             **metrics(labels, logits=logits, twins=repeated[split] if split != "train" else None),
             "logits": logits,
         }
+        if faces[split].votes is not None:
+            agreed = majority_labels(faces[split])
+            hits = (logits.argmax(1) == agreed)[agreed >= 0]
+            if len(hits):
+                results[split]["ferplus"] = {"images": len(hits), "accuracy": float(hits.mean())}
     return results
 
 
-def make_record(folder: str | os.PathLike[str], results: dict[str, dict[str, Any]]) -> dict[str, Any]:
+def make_record(
+    folder: str | os.PathLike[str], results: dict[str, dict[str, Any]], *, tta: str = "none"
+) -> dict[str, Any]:
     """Return the record (see `fercourse.records`) of a finished run from what `evaluate_run` returned.
 
+    ``tta`` is what it was called with.
+
     Raises:
-        FercourseError: the training is not finished, or val was not evaluated.
+        FercourseError: the training is not finished, or val was held out and not evaluated.
     """
-    from fercourse.records import is_shortened, pack_classes, pack_floats, record_name
+    from fercourse.records import is_shortened, kept_history, kept_split, pack_floats, record_name
 
     run = read_run(folder)
     config = run["config"]
@@ -312,35 +294,25 @@ def make_record(folder: str | os.PathLike[str], results: dict[str, dict[str, Any
         raise FercourseError(
             f"{folder} has finished {len(facts['history'])} of {config['epochs']} epochs: resume it first."
         )
-    if "val" not in results:
+    if "val" not in results and holds_out_val(config):
         raise FercourseError("A record holds the predictions on val: evaluate that split too.")
     environment = run["environment"]
     record = {
         "format": 1,
-        "name": record_name(config, run["data"]["layout"], environment["device_kind"]),
+        "name": record_name(config, run["data"]["layout"], environment["device_kind"], tta),
         "shortened": is_shortened(config),
         "config": config,
         "parameters": sum(p.numel() for p in model.parameters()),
         "environment": {**environment, "precision": facts["identity"]["precision"]},
         "data": run["data"],
-        "history": {
-            key: [float(f"{row[key]:.5g}") if key != "epoch" else row[key] for row in facts["history"]]
-            for key in facts["history"][0]
-        },
+        "history": kept_history(facts["history"]),
         "best_epoch": facts["epoch"],
         "batch_losses": pack_floats(facts["batch_losses"]),
         "train_accuracy": results["train"]["accuracy"] if "train" in results else None,
     }
+    if tta != "none":
+        record["tta"] = tta
     for split in ("val", "test"):
         if split in results:
-            values = results[split]
-            reliability = values["reliability"]
-            sums = [round(value, 3) for value in reliability["confidence_sum"]]
-            record[split] = {
-                "accuracy": values["accuracy"],
-                "nll": round(values["nll"], 6),
-                "ece": round(values["ece"], 6),
-                "reliability": {**reliability, "confidence_sum": sums},
-                "preds": pack_classes(np.argmax(values["logits"], axis=1)),
-            }
+            record[split] = kept_split(results[split])
     return record

@@ -7,10 +7,18 @@ from typing import Any
 import numpy as np
 
 from fercourse.data.hashes import OFFICIAL_FINGERPRINT, official
+from fercourse.environment import LIBRARIES
 from fercourse.recipes import make_config
-from fercourse.records import is_shortened, pack_classes, pack_floats, record_name
-from fercourse.runs import LIBRARIES
+from fercourse.records import (
+    holds_out_val,
+    is_shortened,
+    kept_history,
+    pack_classes,
+    pack_floats,
+    record_name,
+)
 
+COLUMNS = ("lr", "train_loss", "train_accuracy", "val_loss", "val_accuracy", "seconds")
 RANDOM = np.random.default_rng(0)
 
 
@@ -19,6 +27,7 @@ def split_of(labels: np.ndarray, share_right: float) -> dict[str, Any]:
     right = RANDOM.random(len(labels)) < share_right
     preds = np.where(right, labels, RANDOM.integers(0, 7, len(labels)))
     return {
+        "ferplus": {"images": 3000, "accuracy": 0.8123},
         "accuracy": float((preds == labels).mean()),
         "nll": 1.2345,
         "ece": 0.0456,
@@ -32,7 +41,12 @@ def split_of(labels: np.ndarray, share_right: float) -> dict[str, Any]:
 
 
 def example(
-    recipe: str = "paper1", with_test: bool = False, *, model: str = "resnet18", **changes: Any
+    recipe: str = "paper1",
+    with_test: bool = False,
+    *,
+    model: str = "resnet18",
+    tta: str = "none",
+    **changes: Any,
 ) -> dict[str, Any]:
     """A record as large as they come: every epoch of the recipe, every batch's loss of the first three."""
     config = make_config(model, recipe, **changes).to_dict()
@@ -41,7 +55,7 @@ def example(
     batches = -(-28_709 // config["batch_size"])
     record = {
         "format": 1,
-        "name": record_name(config, "fer2013.csv", "cuda"),
+        "name": record_name(config, "fer2013.csv", "cuda", tta),
         "shortened": is_shortened(config),
         "config": config,
         "parameters": 11_171_271,
@@ -59,18 +73,21 @@ def example(
             "fingerprint": OFFICIAL_FINGERPRINT,
             "sizes": {"train": 28709, "val": 3589, "test": 3589},
         },
-        "history": {
-            "epoch": list(range(1, epochs + 1)),
-            **{
-                name: [float(f"{v:.5g}") for v in RANDOM.random(epochs)]
-                for name in ("lr", "train_loss", "train_accuracy", "val_loss", "val_accuracy", "seconds")
-            },
-        },
+        "history": kept_history(
+            [
+                {"epoch": epoch, **{name: float(RANDOM.random()) for name in COLUMNS}}
+                for epoch in range(1, epochs + 1)
+            ]
+        ),
         "best_epoch": 3,
         "batch_losses": pack_floats(np.linspace(2, 1.2, 3 * batches) + RANDOM.normal(0, 0.15, 3 * batches)),
         "train_accuracy": 0.9,
         "val": split_of(table.labels[table.splits == 1], 0.6),
     }
+    if tta != "none":
+        record["tta"] = tta
+    if not holds_out_val(config):
+        del record["val"], record["history"]["val_loss"], record["history"]["val_accuracy"]
     if with_test:
         record["test"] = split_of(table.labels[table.splits == 2], 0.6)
     return record

@@ -12,7 +12,6 @@ from torchvision.transforms import functional as tv
 from fercourse.augment import (
     DRAWS_PER_IMAGE,
     FILLS,
-    Augmentation,
     Draws,
     augment,
     crop_matrices,
@@ -22,6 +21,7 @@ from fercourse.augment import (
     resample,
     to_float,
 )
+from fercourse.augmentation import WINDOW_44, Augmentation
 from fercourse.errors import FercourseError
 
 SIZE = 48
@@ -379,3 +379,13 @@ def test_bad_images_are_named(faces):
         draw(4, SIZE, Augmentation(), generator=generator(), device="meta")
     with pytest.raises(FercourseError, match="reflection"):
         resample(to_float(faces), None, None, fill="reflect")
+
+
+def test_a_window_of_fixed_size_at_every_place():
+    """44 of 48 pixels, as many FER networks are trained: a crop of one size, stretched over the image."""
+    window = Augmentation(crop=1.0, **WINDOW_44)
+    boxes = draw(4000, 48, window, generator=torch.Generator().manual_seed(0)).crop
+    assert (boxes[:, 2:] == 44).all()
+    corners, counts = boxes[:, :2].unique(dim=0, return_counts=True)
+    assert len(corners) == 25  # 0 to 4 pixels down, 0 to 4 to the right
+    assert counts.min() > 100

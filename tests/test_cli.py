@@ -15,7 +15,7 @@ import pytest
 
 from fercourse.cli import main
 from fercourse.data import load_faces
-from fercourse.records import load_records, read_record
+from fercourse.records import experiment, final_entries, is_final, load_records, read_record
 
 CLI = [sys.executable, "-m", "fercourse.cli"]
 
@@ -143,6 +143,58 @@ def test_record_and_compare(capsys, trained, small_faces, tmp_path, monkeypatch)
         capsys, "evaluate", trained, "--data", small_faces, "--split", "test", "--record", "--quiet"
     )
     assert "final.yml" in message
+
+
+def test_a_training_on_train_and_val_is_measured_on_test_alone(capsys, small_faces, tmp_path, monkeypatch):
+    monkeypatch.setenv("FERCOURSE_RESULTS", str(tmp_path / "results"))
+    out = tmp_path / "out"
+    options = ("--recipe", "smoke", "--out", out, "--data", small_faces, "--quiet")
+    changes = ("max_steps=2", "epochs=1", "fit_on=train+val", "schedule=cosine")
+    settings = [part for change in changes for part in ("--set", change)]
+    status, told, error = run(capsys, "train", "basic_cnn", *options, *settings)
+    assert status == 0, error
+    assert "Only test is held out now" in told
+    measure = ("evaluate", out, "--data", small_faces, "--quiet")
+    assert "not that of a held-out split" in fails(capsys, *measure)
+    assert run(capsys, *measure, "--split", "test")[0] == 0
+    # Recorded, once final.yml lists it, with test alone.
+    assert "not listed" in fails(capsys, *measure, "--split", "test", "--record")
+    listed = "{epochs: 1, max_steps: 2, fit_on: train+val, schedule: cosine}"
+    (tmp_path / "results" / "final.yml").write_text(
+        f"- {{model: basic_cnn, recipe: smoke, why: a test, changes: {listed}}}\n"
+    )
+    assert run(capsys, *measure, "--split", "test", "--record")[0] == 0
+    (record,) = load_records()
+    assert (record.has("val"), record.has("test")) == (False, True)
+    assert "val trained on too" in record.qualifiers
+
+
+def test_test_time_augmentation_is_part_of_a_record(capsys, trained, small_faces, tmp_path, monkeypatch):
+    monkeypatch.setenv("FERCOURSE_RESULTS", str(tmp_path))
+    measure = ("evaluate", trained, "--data", small_faces, "--record", "--quiet")
+    for tta in ("none", "flip", "ten-crop"):
+        assert run(capsys, *measure, "--tta", tta)[0] == 0
+    found = {record.tta: record for record in load_records()}
+    assert set(found) == {"none", "flip", "ten-crop"}
+    assert "tta" not in found["none"].data
+    assert found["ten-crop"].name == found["none"].name.replace("-seed0", "-tta=ten-crop-seed0")
+    assert "ten-crop" in found["ten-crop"].qualifiers
+    assert found["none"].data["val"]["nll"] != found["flip"].data["val"]["nll"]
+    assert "did you mean 'flip'" in fails(capsys, *measure, "--tta", "flp")
+    # Listed without it, test is not opened with it.
+    config = found["none"].data["config"]
+    entry = {
+        "model": config["model"],
+        "recipe": config["recipe"],
+        "why": "a test",
+        "changes": experiment(config),
+    }
+    (tmp_path / "final.yml").write_text(json.dumps([entry]))
+    assert "with tta flip" in fails(capsys, *measure, "--split", "test", "--tta", "flip")
+    assert is_final(config, final_entries(tmp_path))
+    (tmp_path / "final.yml").write_text(json.dumps([{**entry, "tta": ["flip"]}]))
+    assert is_final(config, final_entries(tmp_path), "flip")
+    assert not is_final(config, final_entries(tmp_path))
 
 
 def test_a_record_on_drawn_faces_says_which(capsys, tmp_path, monkeypatch):

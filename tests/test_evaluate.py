@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import torch
 from torch import nn
+from torchvision.transforms import functional as tv
 
 from fercourse.augment import to_float
 from fercourse.errors import FercourseError
@@ -27,6 +28,7 @@ from fercourse.evaluate import (
     prediction_interval,
     time_inference,
 )
+from fercourse.evaluate.views import views
 
 
 @pytest.fixture
@@ -456,12 +458,35 @@ def test_predict_leaves_the_model_as_it_was(model, images):
     assert model.training, "an error must not leave the model in evaluation mode"
 
 
-def test_flip_average_is_the_mean_of_probabilities(model, images):
-    averaged = predict(model, images, flip_average=True)
+def test_flip_averages_the_probabilities(model, images):
+    averaged = predict(model, images, tta="flip")
     mirrored = np.ascontiguousarray(images[:, :, ::-1])
     both = [torch.from_numpy(predict(model, x)).softmax(1).numpy() for x in (images, mirrored)]
     np.testing.assert_allclose(np.exp(averaged), (both[0] + both[1]) / 2, rtol=0, atol=1e-6)
-    np.testing.assert_allclose(averaged, predict(model, mirrored, flip_average=True), rtol=0, atol=1e-6)
+    np.testing.assert_allclose(averaged, predict(model, mirrored, tta="flip"), rtol=0, atol=1e-6)
+
+
+def test_ten_crops_are_torchvisions(model, images):
+    """Four corners and the centre, 44 pixels wide, and their mirror images; stretched as in training."""
+    batch = torch.from_numpy(images).reshape(-1, 1, 48, 48).double() / 255
+    theirs = [
+        tv.resize(crop, [48, 48], tv.InterpolationMode.BILINEAR, antialias=False)
+        for crop in tv.ten_crop(batch, [44, 44])
+    ]
+    ours = views(batch, "ten-crop")
+    assert len(ours) == 10
+    for their in theirs:
+        assert min((their - our).abs().max() for our in ours) < 1e-12
+    model.eval()
+    with torch.no_grad():
+        expected = torch.stack([model(crop.float()).softmax(1) for crop in theirs]).mean(0)
+    averaged = predict(model, images, tta="ten-crop")
+    np.testing.assert_allclose(np.exp(averaged), expected.numpy(), rtol=0, atol=1e-5)
+
+
+def test_an_unknown_tta_names_the_nearest(model, images):
+    with pytest.raises(FercourseError, match="did you mean 'ten-crop'"):
+        predict(model, images, tta="tencrop")
 
 
 def test_predict_in_bf16_is_close(model, images):

@@ -131,6 +131,9 @@ def test_what_is_left_out_is_counted() -> None:
         made_up("resnet18", epochs=3),
         made_up("resnet18", class_weights=False),
         *(made_up("vgg16", seed=seed) for seed in range(MOST_SEEDS + 2)),
+        Record(example("strong", model="small_vgg")),
+        Record(example("strong", model="small_vgg", tta="ten-crop")),
+        Record(example("strong", model="small_vgg", fit_on="train+val")),
     ]
     other = example(model="vgg11")
     other["data"] = {**other["data"], "fingerprint": "0" * 64}
@@ -139,6 +142,9 @@ def test_what_is_left_out_is_counted() -> None:
         LEFT_OUT["shortened"]: 1,
         LEFT_OUT["data"]: 1,
         LEFT_OUT["val"]: 1,
+        LEFT_OUT["long"]: 1,
+        LEFT_OUT["tta"]: 1,
+        LEFT_OUT["fit_on"]: 1,
         LEFT_OUT["seeds"]: 2,
     }
     assert len(network(data, "resnet18-paper1")["records"]) == 1

@@ -13,9 +13,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fercourse.data.faces import SPLITS
+from fercourse.data.faces import SPLITS, FaceSet
 from fercourse.data.fer2013 import MD5, read_csv, split_table
-from fercourse.data.votes import read_votes
+from fercourse.data.votes import majority_labels, read_votes, vote_shares
 from fercourse.errors import FercourseError
 
 USAGES = ["Training"] * 70 + ["PublicTest"] * 20 + ["PrivateTest"] * 20
@@ -179,6 +179,45 @@ def test_a_file_cut_short_is_named(tmp_path, made):
         else:
             with pytest.raises(FercourseError, match=r"row (110|109)"):
                 read_csv(path)
+
+
+def test_a_majority_is_more_than_half_of_the_votes():
+    """Ties, contempt, unknown and 'no face' make no label; a single vote does not count against it."""
+    votes = np.array(
+        [
+            [6, 0, 0, 1, 3, 0, 0, 0, 0, 0],  # neutral: 6 of 9
+            [5, 0, 0, 0, 5, 0, 0, 0, 0, 0],  # a tie
+            [0, 4, 0, 0, 0, 0, 0, 0, 3, 1],  # happy: 4 of 7
+            [0, 4, 3, 0, 2, 0, 0, 0, 0, 0],  # happy leads, without a majority
+            [0, 0, 0, 0, 0, 0, 0, 9, 0, 0],  # contempt
+            [0, 0, 0, 0, 0, 0, 0, 0, 0, 10],
+            [1, 1, 1, 1, 1, 1, 1, 1, 1, 1],
+        ]
+    )
+    images, labels = np.zeros((7, 48, 48), np.uint8), np.zeros(7, np.int64)
+    found = majority_labels(FaceSet(images, labels, "test", np.arange(7), votes=votes))
+    assert found.tolist() == [6, -1, 3, -1, -1, -1, -1]
+    assert found.dtype == np.int64
+    with pytest.raises(FercourseError, match=r"no FER\+ votes"):
+        majority_labels(FaceSet(images, labels, "test", np.arange(7)))
+
+
+def test_shares_of_votes_are_soft_labels():
+    """A single vote is a slip; contempt, unknown and 'no face' name none of the seven; or the label stays."""
+    # neutral, happiness, surprise, sadness, anger, disgust, fear, contempt, unknown, no face
+    votes = np.array(
+        [[4, 0, 0, 1, 3, 2, 0, 0, 0, 0], [0, 1, 0, 0, 0, 0, 0, 6, 2, 1], [0, 0, 0, 0, 0, 0, 0, 0, 0, 10]]
+    )
+    images = np.zeros((3, 48, 48), np.uint8)
+    faces = FaceSet(images, np.array([0, 3, 6]), "train", np.arange(3), votes=votes)
+    # angry, disgust, fear, happy, sad, surprise, neutral
+    expected = [[3 / 9, 2 / 9, 0, 0, 0, 0, 4 / 9], [0, 0, 0, 1, 0, 0, 0], [0, 0, 0, 0, 0, 0, 1]]
+    shares = vote_shares(faces)
+    assert shares.dtype == np.float32
+    np.testing.assert_allclose(shares, expected, rtol=1e-6)
+    assert votes[0, 3] == 1, "the votes themselves stay"
+    with pytest.raises(FercourseError, match=r"no FER\+ votes"):
+        vote_shares(FaceSet(images, np.array([0, 3, 6]), "train", np.arange(3)))
 
 
 def test_votes(tmp_path):

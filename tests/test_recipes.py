@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import math
 
@@ -9,7 +10,8 @@ import pytest
 
 from fercourse.augmentation import Augmentation
 from fercourse.errors import FercourseError
-from fercourse.recipes import RECIPES, config_from_dict, make_config
+from fercourse.experiments import experiment, record_name
+from fercourse.recipes import LATER, RECIPES, TrainConfig, config_from_dict, make_config
 
 
 def test_paper1_is_the_paper():
@@ -59,6 +61,12 @@ def test_every_recipe_survives_json(recipe):
         ({"class_weights": 1}, r"class_weights is 1; expected true or false"),
         ({"learning_rate": 0.1}, r"no value 'learning_rate'"),
         ({"epoch": 3}, r"no value 'epoch' \(did you mean 'epochs'\?\)\. It has"),
+        ({"mixup": -0.1}, r"mixup is -0\.1"),
+        ({"ema": 1}, r"ema is 1; expected a number from 0 to"),
+        ({"fit_on": "val"}, r"fit_on is 'val'; expected train, train\+val"),
+        ({"fit_on": "train+val"}, r"schedule is 'plateau'; expected one that does not look at val"),
+        ({"soft_labels": "votes"}, r"soft_labels is 'votes'; expected none, ferplus"),
+        ({"soft_labels": "ferplus"}, r"track is 'paper'; expected 'extra'"),
         ({"augment": {"flips": 1}}, r"no value 'flips' \(did you mean 'flip'\?\)\. It has"),
         ({"augment": {"flip": 1.2}}, r"flip=1\.2"),
         ({"augment": 3}, r"augment is 3"),
@@ -88,3 +96,24 @@ def test_unknown_keys_in_stored_configurations_fail():
 def test_augmentation_changes_keep_the_recipes_other_values():
     augment = make_config("basic_cnn", "paper2", augment={"flip": 0.0}).augment
     assert augment == Augmentation(**{**RECIPES["paper2"]["augment"].__dict__, "flip": 0.0})
+
+
+def test_what_came_later_changes_no_older_configuration():
+    """A record, a run folder and a checkpoint from before are still those of the same configuration."""
+    defaults = {item.name: item.default for item in dataclasses.fields(TrainConfig)}
+    assert {name: defaults[name] for name in LATER} == dict(LATER)
+    plain = make_config("resnet18").to_dict()
+    assert not set(plain) & set(LATER)
+    assert record_name(plain, "fer2013.csv", "cuda") == "resnet18-paper1-seed0"
+    changed = make_config("resnet18", mixup=0.2, ema=0.999).to_dict()
+    assert record_name(changed, "fer2013.csv", "cuda") == "resnet18-paper1-mixup=0.2-ema=0.999-seed0"
+    both = make_config("resnet18", "quick", fit_on="train+val").to_dict()
+    assert record_name(both, "fer2013.csv", "cuda") == "resnet18-quick-fit_on=train_val-seed0"
+
+
+def test_switching_off_what_a_recipe_has_makes_another_experiment(monkeypatch):
+    monkeypatch.setitem(RECIPES, "mixing", {"mixup": 0.2})
+    assert experiment(make_config("resnet18", "mixing").to_dict()) == {}
+    off = make_config("resnet18", "mixing", mixup=0.0).to_dict()
+    assert experiment(off) == {"mixup": 0.0}
+    assert config_from_dict(off).mixup == 0

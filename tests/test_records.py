@@ -16,11 +16,14 @@ from recorded import RANDOM, example, split_of
 from fercourse.errors import FercourseError
 from fercourse.recipes import make_config
 from fercourse.records import (
+    LONG,
     MAX_BYTES,
+    Record,
     check_record,
     experiment,
     is_final,
     is_shortened,
+    kept_history,
     load_records,
     pack_classes,
     pack_floats,
@@ -129,6 +132,53 @@ def test_final_entries_mean_exactly_one_experiment():
     assert is_final(no_crop, [entry])
     assert not is_final(make_config("resnet18").to_dict(), [entry])
     assert not is_final(make_config("resnet18", augment={"crop": 0.0, "flip": 0.0}).to_dict(), [entry])
+
+
+def test_votes_are_said_wherever_a_record_is_shown():
+    votes = example("strong", model="small_vgg", soft_labels="ferplus", track="extra", tta="flip")
+    assert Record(votes).qualifiers == "FER+ votes, flip"
+    assert votes["name"] == "small_vgg-strong-soft_labels=ferplus-tta=flip-seed0"
+
+
+def test_a_long_history_is_packed_to_the_same_digits():
+    """Of 200 epochs; the curves that are drawn are those that were measured."""
+    rows = [
+        {"epoch": epoch, "lr": 0.05 / epoch, "val_accuracy": epoch / 3589, "seconds": 12.345678 + epoch}
+        for epoch in range(1, 201)
+    ]
+    for count in (LONG, LONG + 1, 200):
+        data = example("strong", model="small_vgg")
+        kept = kept_history(rows[:count])
+        assert isinstance(kept["lr"], str) == (count > LONG)
+        found = Record({**data, "history": kept}).history
+        for key in rows[0]:
+            assert found[key].tolist() == [float(f"{row[key]:.5g}") for row in rows[:count]]
+    for model, changes in (("vgg19", {"model_options": {"dropout": 0.5}}), ("small_vgg", {})):
+        data = example("strong", with_test=True, model=model, tta="ten-crop", **changes)
+        check_record(data, "example")
+        assert len(json.dumps(data)) < MAX_BYTES
+    damaged = {**data, "history": {**data["history"], "lr": data["history"]["lr"][:-9]}}
+    with pytest.raises(FercourseError, match=r"damaged|do not fit"):
+        check_record(damaged, "example")
+    with pytest.raises(FercourseError, match="damaged"):
+        check_record({**data, "history": {**data["history"], "lr": "0.05"}}, "example")
+
+
+def test_a_training_on_val_has_no_accuracy_on_val(tmp_path):
+    """Whoever asks for it is told, and a record that claims one is refused."""
+    data = example("quick", model="small_vgg", fit_on="train+val")
+    assert read_record(write_record(data, tmp_path)).qualifiers == "val trained on too"
+    record = check_record(data, "example")
+    assert not record.has("val")
+    with pytest.raises(FercourseError, match="val's where val was not trained on"):
+        record.metrics("val")
+    usual = example("quick", model="small_vgg")
+    for key in ("val", "history"):
+        with pytest.raises(FercourseError, match="do not fit each other"):
+            check_record({**data, key: usual[key]}, "example")
+    del usual["val"]
+    with pytest.raises(FercourseError, match="do not fit each other"):
+        check_record(usual, "example")
 
 
 def test_names_say_what_is_special():
@@ -262,7 +312,7 @@ def test_committed_records_are_named_for_what_they_are():
 
 def test_copied_files_are_told_their_commit(monkeypatch, tmp_path):
     """As on a machine that got the files without their history."""
-    from fercourse import runs
+    from fercourse import environment as runs
 
     monkeypatch.setattr(runs, "__file__", str(tmp_path / "fercourse" / "runs.py"))
     monkeypatch.setattr(runs.metadata, "distribution", lambda _: SimpleNamespace(read_text=lambda _: None))

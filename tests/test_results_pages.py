@@ -18,20 +18,24 @@ from PIL import Image
 from recorded import example
 
 from fercourse.data import EMOTIONS
-from fercourse.data.hashes import official
+from fercourse.data.hashes import OFFICIAL_FINGERPRINT, official
+from fercourse.ensembles import Candidate, build_ensemble, write_ensemble
 from fercourse.errors import FercourseError
-from fercourse.grids import GRIDS, Row
+from fercourse.grids import FULL, GRIDS, INGREDIENTS, TEN_CROP, Row
 from fercourse.papers import TABLE2
 from fercourse.records import final_entries, is_final, pack_classes, results_folder, write_record
-from fercourse.results import PENDING, augmentations, choices, networks, paper2
-from fercourse.results.shown import RecordLinks, Shown
+from fercourse.results import PENDING, augmentations, choices, ingredients, networks, paper2
+from fercourse.results.shown import LEVEL, RecordLinks, Shown, gain
 
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT / "book" / "_ext"))
 import fercourse_figures as figures  # noqa: E402
 import fercourse_results as extension  # noqa: E402
 
-SHOWN_GRIDS = ("table2", "table1", "paper2", "controls", "readings", "scarce", "ablations")
+SHOWN_GRIDS = (
+    "table2", "table1", "paper2", "controls", "readings", "scarce", "ablations", "ingredients", "strong",
+    "extra",
+)  # fmt: skip
 PAGES = sorted((ROOT / "book" / "results").glob("*.md"))
 OURS = [page for page in PAGES if "{result" in page.read_text(encoding="utf-8")]
 
@@ -42,12 +46,14 @@ def bare(folder: Path) -> Path:
     return Path(shutil.copytree(results_folder(), folder / "results", ignore=measured))
 
 
-def add(folder: Path, row: Row, seed: int, right: float | None = None, **history: Any) -> None:
+def add(
+    folder: Path, row: Row, seed: int, right: float | None = None, *, tta: str = "none", **history: Any
+) -> None:
     """Write a made-up record of a row, with a share of right predictions and columns of its history."""
     values: dict[str, Any] = {**(row.changes or {}), "seed": seed}
-    record = example(row.recipe, model=row.model, **values)
-    if is_final(record["config"], final_entries(folder)):
-        record = example(row.recipe, with_test=True, model=row.model, **values)
+    record = example(row.recipe, model=row.model, tta=tta, **values)
+    if is_final(record["config"], final_entries(folder), tta):
+        record = example(row.recipe, with_test=True, model=row.model, tta=tta, **values)
     if right is not None:
         for place, split in enumerate(("val", "test"), start=1):
             if split in record:
@@ -67,9 +73,25 @@ def fill(folder: Path, seeds: int, grids: tuple[str, ...] = SHOWN_GRIDS) -> Path
             for seed in range(seeds):
                 key = json.dumps([row.model, row.recipe, row.changes or {}, seed])
                 if key not in done:
-                    add(folder, row, seed)
+                    for tta in row.tta:
+                        add(folder, row, seed, tta=tta)
                 done.add(key)
     return folder
+
+
+def write_made_up_ensemble(folder: Path) -> None:
+    """An ensemble of two networks that never were."""
+    random, table = np.random.default_rng(8), official()
+    labels = {split: table.labels[table.splits == place] for place, split in ((1, "val"), (2, "test"))}
+    twins = {split: np.zeros(len(values), bool) for split, values in labels.items()}
+    candidates = []
+    for name in ("one", "two"):
+        logits = {split: random.normal(size=(len(values), 7)) for split, values in labels.items()}
+        for split, values in labels.items():
+            logits[split][np.arange(len(values)), values] += 2
+        known = Candidate(name, {}, "ten-crop", OFFICIAL_FINGERPRINT, "", logits, labels, twins)
+        candidates.append(known)
+    write_ensemble(build_ensemble(candidates), "both", {}, folder)
 
 
 def write_times(folder: Path) -> None:
@@ -99,6 +121,7 @@ def results(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def three(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = fill(bare(tmp_path_factory.mktemp("three")), 3)
     write_times(folder)
+    write_made_up_ensemble(folder)
     return folder
 
 
@@ -333,6 +356,115 @@ def test_few_labels_are_told(results: Path) -> None:
     assert first.startswith("Flip and crop add most with 10% of the labels")
     assert second.startswith("ImageNet's weights add most with")
     assert list(choices.scarce_table().frame.index) == ["10%", "30%", "100%"]
+
+
+# --- Beyond the papers --------------------------------------------------------------------------------------
+
+
+def fill_ingredients(folder: Path, right: dict[str, float], seeds: int = 3) -> None:
+    """Every row of the ingredients, right for a share of val that its name says, or for 0.6."""
+    for row in GRIDS["ingredients"]():
+        for seed in range(seeds):
+            for tta in row.tta:
+                name = row.shows + (", ten crops" if tta != "none" else "")
+                add(folder, row, seed, right.get(name, 0.6), tta=tta)
+
+
+@pytest.mark.usefixtures("results")
+def test_ingredients_without_records_are_pending() -> None:
+    frame = ingredients.ingredients_table().frame
+    assert list(frame.index) == [*INGREDIENTS, TEN_CROP]
+    assert (frame == PENDING).to_numpy().all()
+    assert all(line.endswith(f"{PENDING}.") for line in ingredients.told())
+    assert ingredients.state().startswith("None of the")
+    strong = ingredients.strong_table().frame
+    assert strong.iloc[0]["test"] == f"{TABLE2['se_resnet34'].test:.2%}"
+    assert (strong.iloc[1:]["test"] == PENDING).all()
+    assert PENDING in ingredients.strong_told()
+
+
+def test_an_ingredient_is_told_alone_and_left_out(results: Path) -> None:
+    """Mixup hurts alone and is missed in company; erasing helps alone and can go; the rest does nothing."""
+    right = {
+        FULL: 0.70,
+        f"{FULL}, ten crops": 0.76,
+        "with mixup": 0.50,
+        "with erasing": 0.68,
+        **{f"without {name}": 0.70 for name in INGREDIENTS},
+        "without mixup": 0.60,
+        "without erasing": 0.78,
+    }
+    fill_ingredients(results, right)
+    alone, left_out = ingredients.told()
+    assert f": better with erasing; worse with mixup; {len(INGREDIENTS) - 1} undecided." in alone
+    assert "better without erasing; worse without mixup and ten crops at test time; " in left_out
+    frame = ingredients.ingredients_table().frame
+    assert float(frame.loc["mixup", "p, alone"].removeprefix("below ")) < LEVEL
+    assert re.match(r"-1\d\.\d\d \(", frame.loc["mixup", "alone"])
+    assert re.match(r"-\d+\.\d\d \(", frame.loc["mixup", "left out"])
+    assert re.match(r"\+\d+\.\d\d \(", frame.loc["erasing", "left out"])
+    assert re.match(r"-\d\.\d\d \(", frame.loc[TEN_CROP, "left out"])
+    assert frame.loc["dropout", "p, alone"].startswith(("0", "1"))
+    # All comparisons are corrected together: the second smallest p, for one less.
+    corrected = ingredients.corrected()
+    raw = {
+        key: gain(pair.group, pair.other, "val")["p"]
+        for key in corrected
+        for pair in [ingredients.comparisons()[key[0]][key[1]]]
+    }
+    assert len(corrected) == 2 * (len(INGREDIENTS) + 1)
+    smallest, second = sorted(raw, key=raw.__getitem__)[:2]
+    assert corrected[smallest] == pytest.approx(len(raw) * raw[smallest])
+    assert corrected[second] == pytest.approx(max((len(raw) - 1) * raw[second], corrected[smallest]))
+    assert ingredients.ends_table().frame.loc[FULL, "val"].startswith(("69", "70", "71"))
+
+
+def test_two_seeds_of_an_ingredient_decide_nothing(results: Path) -> None:
+    fill_ingredients(results, {"with mixup": 0.3}, seeds=2)
+    frame = ingredients.ingredients_table().frame
+    assert frame.loc["mixup", "alone"].endswith("(2 seeds: no interval)")
+    assert frame.loc["mixup", "p, alone"] == PENDING
+    assert not ingredients.corrected()
+
+
+def test_votes_and_labels_are_judged_by_both(results: Path) -> None:
+    rows = {row.model: row for row in GRIDS["extra"]()}
+    plain = {row.model: row for row in GRIDS["strong"]() if "fit_on" not in (row.changes or {})}
+    assert (ingredients.extra_table().frame == PENDING).to_numpy().all()
+    add(results, rows["small_vgg"], 0, 0.70)
+    for seed in (0, 1):
+        add(results, plain["small_vgg"], seed, 0.72)
+    path = next((results / "runs").glob("*ferplus*.json"))
+    data = json.loads(path.read_text())
+    assert data["config"]["track"] == "extra"
+    path.unlink()
+    data["test"]["ferplus"] = {"images": 3000, "accuracy": 0.8345}
+    write_record(data, results)
+    frame = ingredients.extra_table().frame
+    row = frame.loc["small_vgg on FER+ votes"]
+    assert (row["FER+ majority"], row["images with a majority"], row["seeds"]) == ("83.5%", "3,000", "1")
+    assert row["FER-2013's labels"].startswith(("69", "70", "71"))
+    other = frame.loc["small_vgg on FER-2013's labels"]
+    assert (other["FER+ majority"], other["seeds"]) == ("81.2% ± 0.0", "2")
+    assert (frame.loc["vgg19 on FER+ votes"] == PENDING).all()
+
+
+def test_the_strong_table_keeps_views_and_splits_apart(results: Path) -> None:
+    rows = {row.shows: row for row in GRIDS["strong"]()}
+    for seed in range(3):
+        add(results, rows["paper 1's best network"], seed, 0.73)
+        add(results, rows["paper 1's best network"], seed, 0.75, tta="ten-crop")
+        add(results, rows["VGG19, on train and val"], seed, 0.74)
+    frame = ingredients.strong_table().frame
+    row = frame.loc["se_resnet34, strong"]
+    assert float(row["test"][:4]) == pytest.approx(73, abs=1)
+    assert float(row["test, ten crops"][:4]) == pytest.approx(75, abs=1)
+    assert (frame.loc["vgg19, strong"] == PENDING).all()
+    together = frame.loc["vgg19, strong, on train and val"]
+    assert (together["val"], together["test, ten crops"]) == ("trained on", PENDING)
+    assert float(together["test"][:4]) == pytest.approx(74, abs=1.5)
+    said = r"by \+\d\.\d\d points: 7\d\.\d% ± \d\.\d \(3 seeds\) in place of 70\.80%"
+    assert re.search(said, ingredients.strong_told())
 
 
 # --- The extension ------------------------------------------------------------------------------------------

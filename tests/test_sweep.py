@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import queue
@@ -18,11 +19,12 @@ from grids import kill, plan_of, records_in, small, start, workers_of
 from fercourse.data import load_faces
 from fercourse.errors import FercourseError
 from fercourse.files import locked
-from fercourse.grids import GRIDS, grid
-from fercourse.records import record_name
+from fercourse.grids import GRIDS, INGREDIENTS, Row, evaluations, grid
+from fercourse.recipes import make_config
+from fercourse.records import is_shortened, read_record, record_name
 from fercourse.runs import train_run
 from fercourse.sweep import local, make_plan, pace, run_grid
-from fercourse.sweep.cell import measure_cell
+from fercourse.sweep.cell import keep, measure_cell
 from fercourse.sweep.pace import measure_pace
 from fercourse.sweep.plan import describe_plan, duration, pace_key
 
@@ -61,7 +63,8 @@ def test_all_is_every_grid_the_papers_comparison_first_and_what_they_leave_open_
     first, second = ([c for c in configs if c.seed == seed] for seed in (0, 1))
     for name in set(GRIDS) - {"all", "smoke"}:
         assert all(config in first for config in grid(name))
-    again = [c for name in ("table2", "table1", "paper2", "controls", "readings") for c in grid(name, 2)]
+    many = ("table2", "table1", "paper2", "controls", "readings", "ingredients", "strong", "extra")
+    again = [c for name in many for c in grid(name, 2)]
     assert {str(c) for c in second} == {str(c) for c in again if c.seed == 1}
 
 
@@ -105,12 +108,39 @@ def test_paper_2s_pair_is_trained_with_either_batch_norm():
     assert momenta == {"basic_cnn": [{0.1}, {0.01}], "resnet50v2": [{0.01}, {0.1}]}
 
 
-@pytest.mark.parametrize("name", ["table2", "paper2", "controls", "readings"])
+@pytest.mark.parametrize("name", ["table2", "paper2", "controls", "readings", "strong", "extra"])
 def test_rows_that_are_reported_on_test_are_listed_beforehand(name):
     from fercourse.records import final_entries, is_final
 
     entries = final_entries()
-    assert all(is_final(config.to_dict(), entries) for config in grid(name))
+    for config in grid(name):
+        assert all(is_final(config.to_dict(), entries, tta) for tta in evaluations(config)), config
+
+
+def test_ingredients_are_added_to_paper_1s_recipe_and_taken_out_of_strong_one_by_one():
+    """All of them added make the recipe strong in 50 epochs; all taken out leave paper 1's."""
+    added, removed = {"augment": {}, "model_options": {}}, {"augment": {}, "model_options": {}}
+    for add, without in INGREDIENTS.values():
+        for changes, part in ((added, add), (removed, without)):
+            for key, value in part.items():
+                changes[key] = {**changes[key], **value} if isinstance(value, dict) else value
+    base, full, *rest = grid("ingredients")
+    same = {"track": "strong", "recipe": full.recipe}
+    together = make_config("small_vgg", "paper1", **added)
+    assert dataclasses.replace(together, **same) == full
+    same = {"track": "paper", "recipe": base.recipe}
+    assert dataclasses.replace(make_config("small_vgg", "strong50", **removed), **same) == base
+    assert len(rest) == 2 * len(INGREDIENTS)
+    assert not any(is_shortened(config.to_dict()) for config in (base, full, *rest))
+    assert {evaluations(config) for config in rest} == {("none",)}
+    assert evaluations(base) == evaluations(full) == ("none", "ten-crop")
+
+
+def test_the_recipe_strong_is_on_fer_2013_alone_and_extra_says_so():
+    assert {config.track for config in grid("strong")} == {"strong"}
+    assert {config.track for config in grid("extra")} == {"extra"}
+    assert {config.fit_on for config in grid("strong")} == {"train", "train+val"}
+    assert {config.epochs for config in grid("strong")} == {make_config("vgg19", "strong").epochs}
 
 
 @pytest.mark.parametrize(
@@ -256,6 +286,29 @@ def test_a_clock_set_back_changes_nothing(tmp_path, small_faces, undisturbed, mo
     record = json.loads(json.dumps(measured.record))
     del record["environment"]["commit"], record["history"]["seconds"]
     assert record == undisturbed[f"{record['name']}.json"]
+
+
+def test_a_training_is_recorded_once_for_each_way_of_evaluating_it(tmp_path, small_faces, monkeypatch):
+    """A row with test-time augmentation: two records of one training, and without one of them it is open."""
+    config = small(0, max_steps=2, epochs=1)
+    changes = {"epochs": 1, "batch_size": 16, "model_options": dict(config.model_options)}
+    row = Row("basic_cnn", "smoke", "a test", changes, tta=("none", "ten-crop"))
+    monkeypatch.setitem(GRIDS, "views", lambda: [row])
+    assert evaluations(config) == ("none", "ten-crop")
+    assert evaluations(small(0, epochs=2)) == ("none",)
+    faces = load_faces(small_faces)
+    measured = measure_cell(config, faces, tmp_path / "runs" / "a", final=False, device="cpu")
+    path = keep(measured, tmp_path / "results")
+    plain, crops = sorted(
+        map(read_record, (tmp_path / "results" / "runs").glob("*.json")), key=lambda record: len(record.name)
+    )
+    assert (path.stem, crops.tta) == (plain.name, "ten-crop")
+    assert plain.data["train_accuracy"] is not None
+    assert crops.data["train_accuracy"] is None
+    assert crops.data["val"]["nll"] != plain.data["val"]["nll"]
+    assert plan_of([config], small_faces, tmp_path).cells[0].record == path
+    (tmp_path / "results" / "runs" / f"{crops.name}.json").unlink()
+    assert plan_of([config], small_faces, tmp_path).cells[0].record is None
 
 
 def test_records_of_other_data_are_refused(tmp_path, small_faces, undisturbed):

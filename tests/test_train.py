@@ -18,6 +18,7 @@ import pandas as pd
 import pytest
 import torch
 from torch import nn
+from torch.nn import functional as F
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
@@ -26,7 +27,7 @@ from fercourse.checkpoint import load_checkpoint
 from fercourse.device import pick_precision
 from fercourse.errors import FercourseError
 from fercourse.recipes import make_config
-from fercourse.train import class_weights, epoch_order, fit, log_prior, set_log_prior
+from fercourse.train import class_weights, epoch_order, fit, log_prior, mixup_shares, set_log_prior
 from fercourse.train import step as step_module
 from fercourse.train.optim import make_optimizer, make_scheduler, output_layer
 
@@ -111,6 +112,168 @@ def test_best_epoch_by_val_accuracy_is_kept():
     assert hits.mean() == pytest.approx(max(accuracies))
 
 
+def test_the_average_of_weights_is_what_is_evaluated_and_kept():
+    model, result = train_tiny(settings(epochs=6, lr=0.05, ema=0.8))
+    _, without = train_tiny(settings(epochs=6, lr=0.05))
+    # Averaging looks on: the training itself is the same to the bit.
+    assert [row["train_loss"] for row in result.history] == [row["train_loss"] for row in without.history]
+    assert [row["val_loss"] for row in result.history] != [row["val_loss"] for row in without.history]
+    accuracies = [row["val_accuracy"] for row in result.history]
+    assert result.best_epoch == 1 + accuracies.index(max(accuracies))
+    val = faces(40, 1)
+    model.eval()
+    with torch.no_grad():
+        hits = model(torch.from_numpy(val.images)[:, None] / 255).argmax(1).numpy() == val.labels
+    assert hits.mean() == pytest.approx(max(accuracies))
+    assert all(p.requires_grad for p in model.parameters())
+
+
+def test_fitted_on_train_and_val_the_last_epoch_is_kept(tmp_path):
+    """Nothing is chosen by val, nothing measured on it: not even the columns are there."""
+    config = settings(fit_on="train+val", schedule="cosine", epochs=4, lr=0.05)
+    model, result = train_tiny(config, tmp_path)
+    assert result.best_epoch == 4
+    assert not {"val_loss", "val_accuracy"} & set(result.history[0])
+    tensors, facts = load_checkpoint(tmp_path / "last.safetensors")
+    assert all(torch.equal(tensors[f"model/{name}"], t) for name, t in model.state_dict().items())
+    assert load_checkpoint(tmp_path / "best.safetensors")[1]["val_accuracy"] is None
+    assert facts["epoch"] == 4
+    # The same training on the two splits put together beforehand.
+    both = SimpleNamespace(
+        images=np.concatenate([faces(100).images, faces(40, 1).images]),
+        labels=np.concatenate([faces(100).labels, faces(40, 1).labels]),
+    )
+    torch.manual_seed(config.seed)
+    other = tiny()
+    plain = settings(schedule="cosine", epochs=4, lr=0.05)
+    together = fit(other, both, faces(40, 2), plain, device="cpu", progress=False)
+    assert [row["train_loss"] for row in together.history] == [row["train_loss"] for row in result.history]
+    assert result.batch_losses == together.batch_losses
+
+
+def shares_of(labels, generator):
+    """Soft labels in which the label leads."""
+    drawn = generator.random((len(labels), 7)).astype(np.float32) + 2 * np.eye(7, dtype=np.float32)[labels]
+    return drawn / drawn.sum(1, keepdims=True)
+
+
+def test_soft_labels_are_what_is_fitted(tmp_path):
+    labels = faces(100).labels
+    config = settings(soft_labels="ferplus", track="extra", augment=Augmentation())
+    hard = np.eye(7, dtype=np.float32)[labels]
+    plain = settings(augment=Augmentation(), class_weights=False)
+    unweighted = settings(
+        soft_labels="ferplus", track="extra", augment=Augmentation(), class_weights=False, mixup=0.0
+    )
+    # One-hot targets are the labels; others are another loss, and hits are those of the labels all the same.
+    one, other = train_tiny(plain)[1], train_tiny(unweighted, targets=hard)[1]
+    assert one.history[0]["train_loss"] == pytest.approx(other.history[0]["train_loss"], rel=1e-4)
+    soft = shares_of(labels, np.random.default_rng(3))
+    model, result = train_tiny(config, tmp_path, targets=soft)
+    assert result.history[0]["train_loss"] > one.history[0]["train_loss"] * 0.5
+    # Resumed with other votes, it is refused; with the same, it goes on.
+    torch.manual_seed(config.seed)
+    options = {"out": tmp_path, "resume": True, "device": "cpu", "progress": False}
+    with pytest.raises(FercourseError, match="other data"):
+        fit(tiny(), faces(100), faces(40, 1), config, targets=soft[::-1].copy(), **options)
+    again = tiny()
+    assert_same(model, result, again, fit(again, faces(100), faces(40, 1), config, targets=soft, **options))
+
+
+def test_the_loss_of_soft_labels_by_hand():
+    labels = torch.from_numpy(faces(100).labels[:8])
+    soft = torch.from_numpy(shares_of(labels.numpy(), np.random.default_rng(4)))
+    for share in (None, 0.3):
+        shares = None if share is None else torch.tensor([share])
+        totals, logits = step_once(shares, labels, targets=soft)
+        wanted = soft if share is None else share * soft + (1 - share) * soft.roll(1, 0)
+        expected = -(wanted * logits.log_softmax(1)).sum(1).mean()
+        assert totals.batch_losses.item() == pytest.approx(expected.item(), rel=1e-5)
+        main = labels if share is None else labels.roll(1, 0)
+        assert totals.hits == (logits.argmax(1) == main).sum()
+
+
+@pytest.mark.parametrize(
+    ("changes", "targets", "said"),
+    [
+        ({"soft_labels": "ferplus", "track": "extra"}, None, "none were given"),
+        ({"soft_labels": "ferplus", "track": "extra"}, np.ones((99, 7), np.float32), r"shape \(99, 7\)"),
+        ({}, np.ones((100, 7), np.float32), "soft_labels is 'none'"),
+    ],
+)
+def test_soft_labels_that_do_not_fit_are_refused(changes, targets, said):
+    with pytest.raises(FercourseError, match=said):
+        train_tiny(settings(**changes), targets=targets)
+
+
+def test_an_average_by_hand():
+    """One epoch of seven steps: the average of the weights after every step, with the first ones before."""
+    config = settings(epochs=1, ema=0.75, bias_init=False)
+    torch.manual_seed(config.seed)
+    watched, seen = tiny(), []
+    watched.register_forward_pre_hook(
+        lambda module, _: seen.append(module.state_dict()["0.weight"].clone()) if module.training else None
+    )
+    fit(watched, faces(100), faces(40, 1), settings(epochs=1, bias_init=False), device="cpu", progress=False)
+    last = watched.state_dict()["0.weight"]
+    expected = seen[0]
+    for weights in [*seen[1:], last]:
+        expected = 0.75 * expected + 0.25 * weights
+    averaged, _ = train_tiny(config)
+    torch.testing.assert_close(averaged.state_dict()["0.weight"], expected, rtol=1e-5, atol=1e-6)
+
+
+def step_once(shares, labels, **options):
+    """Take one plain step of mixup in evaluation mode; return the totals and the logits before it."""
+    torch.manual_seed(0)
+    model = tiny().eval()
+    images = torch.from_numpy(faces(100).images[:8])
+    mixed = images[:, None] / 255
+    if shares is not None:
+        mixed = shares[0] * mixed + (1 - shares[0]) * mixed.roll(1, 0)
+    with torch.no_grad():
+        logits = model(mixed)
+    totals = step_module.Totals.zeros(torch.device("cpu"), 1)
+    step_module.train_step(
+        model,
+        images,
+        labels,
+        torch.optim.SGD(model.parameters(), lr=0.1),
+        torch.arange(8),
+        totals=totals,
+        generator=torch.Generator(),
+        precision=pick_precision(model, torch.device("cpu"), "fp32"),
+        shares=shares,
+        **options,
+    )
+    return totals, logits
+
+
+def test_mixup_in_a_step_is_the_loss_of_mixed_labels():
+    labels = torch.from_numpy(faces(100).labels[:8])
+    one_hot = F.one_hot(labels, 7).float()
+    for share in (0.3, 0.8):
+        totals, logits = step_once(torch.tensor([share]), labels, label_smoothing=0.1)
+        targets = share * one_hot + (1 - share) * one_hot.roll(1, 0)
+        expected = F.cross_entropy(logits, targets, label_smoothing=0.1)
+        assert totals.batch_losses.item() == pytest.approx(expected.item(), rel=1e-5)
+        main = labels if share >= 0.5 else labels.roll(1, 0)
+        assert totals.hits == (logits.argmax(1) == main).sum()
+    whole, nothing = step_once(torch.ones(1), labels)[0], step_once(None, labels)[0]
+    assert whole.batch_losses == nothing.batch_losses
+
+
+def test_shares_of_mixup_depend_on_seed_and_epoch_alone():
+    config = settings(mixup=0.2)
+    shares = mixup_shares(config, 0, 2000)
+    assert torch.equal(shares, mixup_shares(config, 0, 2000))
+    assert not torch.equal(shares, mixup_shares(config, 1, 2000))
+    assert not torch.equal(shares, mixup_shares(settings(mixup=0.2, seed=1), 0, 2000))
+    assert shares.mean().item() == pytest.approx(0.5, abs=0.04)
+    assert shares.var().item() == pytest.approx(1 / (4 * (2 * 0.2 + 1)), abs=0.01)
+    assert mixup_shares(settings(), 0, 5) is None
+
+
 def test_every_image_once_an_epoch_in_another_order():
     labels, config = faces(100).labels, settings()
     first, second = epoch_order(labels, config, 0), epoch_order(labels, config, 1)
@@ -187,12 +350,24 @@ def test_weight_decay_spares_biases_and_norms():
     assert all(p.ndim > 1 for p in groups[0]["params"])
 
 
+#: What comes on top of the papers: state of its own, draws of its own.
+EXTRAS = {"mixup": 0.4, "ema": 0.9, "label_smoothing": 0.1}
+
+
 @pytest.mark.parametrize(
-    ("schedule", "optimizer"),
-    [("plateau", "adam"), ("one_cycle", "adamw"), ("cosine", "sgd"), ("constant", "sgd")],
+    ("schedule", "optimizer", "extras"),
+    [
+        ("plateau", "adam", {}),
+        ("one_cycle", "adamw", {}),
+        ("cosine", "sgd", {}),
+        ("constant", "sgd", {}),
+        ("cosine", "sgd", EXTRAS),
+        ("one_cycle", "adamw", {**EXTRAS, "precision": "bf16"}),
+        ("cosine", "sgd", {"fit_on": "train+val", "ema": 0.9}),
+    ],
 )
-def test_interrupted_and_resumed_is_the_same_to_the_bit(tmp_path, schedule, optimizer):
-    config = settings(schedule=schedule, optimizer=optimizer, lr=0.003)
+def test_interrupted_and_resumed_is_the_same_to_the_bit(tmp_path, schedule, optimizer, extras):
+    config = settings(schedule=schedule, optimizer=optimizer, lr=0.003, **extras)
     whole = train_tiny(config, tmp_path / "whole")
     folder = tmp_path / "parts"
     for steps in (3, 9, 11):  # within the first epoch, across a border, near the end
@@ -404,13 +579,13 @@ class Tape(TorchDispatchMode):
                         place.copy_(new)
 
 
-def record_on_tape(model, optimizer, totals, recorded):
+def record_on_tape(models, optimizer, totals, recorded):
     """Return a `capture` for `StepGraphs`, which records on the CPU and leaves everything as it was."""
 
     def capture(step, generator, pool):
         assert pool is None
         kept = [
-            *model.state_dict().values(),
+            *(tensor for model in models for tensor in model.state_dict().values()),
             *totals.tensors().values(),
             *(tensor for state in optimizer.state.values() for tensor in state.values()),
         ]
@@ -430,17 +605,26 @@ def record_on_tape(model, optimizer, totals, recorded):
 
 
 @pytest.mark.parametrize(
-    ("optimizer", "schedule"), [("adam", "plateau"), ("adamw", "one_cycle"), ("sgd", "cosine")]
+    ("optimizer", "schedule", "extras"),
+    [
+        ("adam", "plateau", {}),
+        ("adamw", "one_cycle", {}),
+        ("sgd", "cosine", {}),
+        ("adam", "plateau", EXTRAS),
+        ("sgd", "plateau", {**EXTRAS, "class_weights": False, "precision": "bf16"}),
+    ],
 )
-def test_captured_steps_are_the_plain_loop_to_the_bit(monkeypatch, optimizer, schedule):
+def test_captured_steps_are_the_plain_loop_to_the_bit(monkeypatch, optimizer, schedule, extras):
     """Recorded once a batch size, replayed for the rest: last batch of 4, dropout, augmentation, schedule."""
-    config = settings(optimizer=optimizer, schedule=schedule, lr=2**-7, factor=0.5, patience=1, epochs=6)
+    changes = {"optimizer": optimizer, "schedule": schedule, **extras}
+    config = settings(lr=2**-7, factor=0.5, patience=1, epochs=6, **changes)
     plain = train_tiny(config)
     recorded = []
 
     class OnTape(step_module.StepGraphs):
         def __init__(self, step, optimizer, generator, totals, order, **_):
-            capture = record_on_tape(step.args[0], optimizer, totals, recorded)
+            averages = [ema.model for ema in [step.keywords["ema"]] if ema is not None]
+            capture = record_on_tape([step.args[0], *averages], optimizer, totals, recorded)
             super().__init__(step, optimizer, generator, totals, order, capture)
 
     monkeypatch.setattr(step_module, "StepGraphs", OnTape)
@@ -489,10 +673,11 @@ def test_what_cannot_be_captured_goes_on_plainly():
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs CUDA")
+@pytest.mark.parametrize("extras", [{}, EXTRAS])
 @pytest.mark.parametrize("precision", ["fp32", "bf16", "fp16"])
-def test_cuda_graphs_are_the_plain_loop_to_rounding(precision):
+def test_cuda_graphs_are_the_plain_loop_to_rounding(precision, extras):
     """The same draws, batches and schedule; kernels may sum in another order."""
-    config = settings(epochs=6, precision=precision, lr=1e-3)
+    config = settings(epochs=6, precision=precision, lr=1e-3, **extras)
     results = []
     for graphs in (False, True):
         torch.manual_seed(config.seed)

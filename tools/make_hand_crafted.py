@@ -24,9 +24,9 @@ from sklearn.svm import LinearSVC
 
 from fercourse.data import EMOTIONS, audit, load_faces, twins
 from fercourse.data.faces import Faces
+from fercourse.environment import environment
 from fercourse.evaluate import bootstrap_interval
 from fercourse.files import write_text
-from fercourse.runs import environment
 
 RECORD = Path(__file__).resolve().parents[1] / "results" / "hand-crafted.json"
 SEED = 0

@@ -28,7 +28,7 @@ from sphinx.util.docutils import SphinxDirective, SphinxRole
 from fercourse.errors import FercourseError, nearest
 from fercourse.files import atomic_path
 from fercourse.records import results_folder
-from fercourse.results import PENDING, augmentations, choices, networks, paper2
+from fercourse.results import PENDING, augmentations, choices, ingredients, networks, paper2
 from fercourse.results.shown import RecordLinks, Shown
 
 TABLES: dict[str, Callable[[], Shown]] = {
@@ -52,6 +52,13 @@ TABLES: dict[str, Callable[[], Shown]] = {
     "scarce": choices.scarce_table,
     "scarce-gains": choices.scarce_gains,
     "scarce-records": choices.scarce_records,
+    "ingredients": ingredients.ingredients_table,
+    "ingredients-ends": ingredients.ends_table,
+    "ingredients-records": ingredients.records_table,
+    "strong": ingredients.strong_table,
+    "strong-records": ingredients.strong_records,
+    "extra": ingredients.extra_table,
+    "extra-records": ingredients.extra_records,
 }
 TEXTS: dict[str, Callable[[], str | list[str]]] = {
     "table2-state": networks.state,
@@ -74,6 +81,9 @@ TEXTS: dict[str, Callable[[], str | list[str]]] = {
     "paper2-disgust": paper2.disgust_share_told,
     "choices": choices.choices_told,
     "scarce": choices.scarce_told,
+    "ingredients-state": ingredients.state,
+    "ingredients": ingredients.told,
+    "strong": ingredients.strong_told,
 }
 #: Key of a page's metadata that says it shows results.
 SHOWS = "fercourse-results"

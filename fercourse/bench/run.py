@@ -239,7 +239,7 @@ def run(
     from tqdm import tqdm
 
     from fercourse.device import cpu_multiplies_bf16, describe_device, pick_device
-    from fercourse.runs import environment
+    from fercourse.environment import environment
 
     place = pick_device(device)
     mmacs = million_multiplications(settings.models)

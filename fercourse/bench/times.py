@@ -49,9 +49,9 @@ def measure_times(
     from tqdm import tqdm
 
     from fercourse.device import describe_device, pick_device, pick_precision
+    from fercourse.environment import environment
     from fercourse.evaluate import time_inference
     from fercourse.models import MODELS, create_model
-    from fercourse.runs import environment
 
     names = list(MODELS if models is None else models)
     for name in names:

@@ -22,7 +22,10 @@ if TYPE_CHECKING:
 def reproduce(
     grid: Annotated[
         str,
-        typer.Argument(help="table2, table1, paper2, controls, readings, ablations, scarce, all, smoke."),
+        typer.Argument(
+            help="table2, table1, paper2, controls, readings, ablations, scarce, ingredients, strong, extra, "
+            "all, smoke."
+        ),
     ],
     data: Data = None,
     seeds: Annotated[int, typer.Option(help="Trainings of every row, with seeds 0, 1, ...")] = 1,

@@ -17,9 +17,13 @@ def evaluate(
     run: Annotated[Path, typer.Argument(help="A folder that `fercourse train` wrote.")],
     data: Data = None,
     split: Annotated[list[str] | None, typer.Option(help="train, val or test; may be repeated.")] = None,
-    flip_average: Annotated[
-        bool, typer.Option("--flip-average", help="Average each image's prediction with its mirror image's.")
-    ] = False,
+    tta: Annotated[
+        str,
+        typer.Option(
+            help="Test-time augmentation: none, flip (the mirror image too) or ten-crop (corners, centre "
+            "and their mirror images). Probabilities are averaged."
+        ),
+    ] = "none",
     timing: Annotated[
         bool,
         typer.Option("--time", help="Also time the network over each split, one by one and 64 at a time."),
@@ -39,32 +43,33 @@ def evaluate(
     from fercourse.data.faces import SPLITS
     from fercourse.errors import nearest
     from fercourse.evaluate import bootstrap_interval, time_inference
+    from fercourse.evaluate.views import check_tta
     from fercourse.runs import evaluate_run, load_best, make_record
 
     splits = tuple(split or ("val",))
     for name in splits:
         if name not in SPLITS:
             raise FercourseError(f"Split {name!r} is not one of {', '.join(SPLITS)}{nearest(name, SPLITS)}.")
-    if record and flip_average:
-        raise FercourseError("A record holds plain predictions: leave out --flip-average or --record.")
+    check_tta(tta)
     if record:
         from fercourse.records import final_entries, is_final
         from fercourse.runs import read_run
 
         config = read_run(run)["config"]
-        if "test" in splits and not is_final(config, final_entries()):
+        if "test" in splits and not is_final(config, final_entries(), tta):
+            how = "as configured" if tta == "none" else f"as configured, with tta {tta}"
             raise FercourseError(
-                f"{config['model']} by recipe {config['recipe']} (as configured) is not listed in "
+                f"{config['model']} by recipe {config['recipe']} ({how}) is not listed in "
                 "results/final.yml: list it there before its test predictions are recorded, or record val."
             )
     faces = load_faces(data)
-    results = evaluate_run(run, faces, splits, device=device, flip_average=flip_average, progress=not quiet)
+    results = evaluate_run(run, faces, splits, device=device, tta=tta, progress=not quiet)
     written = None
     if record:
         from fercourse.logits import keeps_logits, save_logits
         from fercourse.records import read_record, write_record
 
-        written = write_record(make_record(run, results))
+        written = write_record(make_record(run, results, tta=tta))
         if keeps_logits(kept := read_record(written)):
             save_logits(kept, {name: results[name]["logits"] for name in results if name != "train"})
     for name, values in results.items():

@@ -16,7 +16,7 @@ def train(
     model: Annotated[str, typer.Argument(help="A network's name; `fercourse models` lists them.")],
     out: Annotated[Path, typer.Option(help="Folder for the run: checkpoint, log, configuration.")],
     data: Data = None,
-    recipe: Annotated[str, typer.Option(help="paper1, paper2, quick or smoke.")] = "paper1",
+    recipe: Annotated[str, typer.Option(help="paper1, paper2, quick, strong, strong50 or smoke.")] = "paper1",
     seed: Annotated[int, typer.Option(help="Decides initial weights, order, augmentation and dropout.")] = 0,
     settings: Settings = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on where the run in --out stopped.")] = False,
@@ -55,13 +55,19 @@ def train(
         typer.echo("Stopped. The state is saved: the same command with --resume goes on.", err=True)
         raise typer.Exit(130) from error
     best = result.history[result.best_epoch - 1] if result.best_epoch else {}
+    measure = f"fercourse evaluate {out}" + (f" --data {data}" if data else "")
     if as_json:
         print_json({"out": str(out), "best_epoch": result.best_epoch, "history": result.history})
+    elif best and "val_accuracy" not in best:
+        typer.echo(
+            f"{len(result.history)} epochs on train and val together, the last is kept, after "
+            f"{result.seconds:.0f} s on {result.device}. Only test is held out now: {measure} --split test"
+        )
     elif best:
         typer.echo(
             f"Best epoch {result.best_epoch} of {len(result.history)}: val accuracy "
             f"{percent(best['val_accuracy'])}, after {result.seconds:.0f} s on {result.device}. "
-            f"Measure it with: fercourse evaluate {out}" + (f" --data {data}" if data else "")
+            f"Measure it with: {measure}"
         )
     else:
         typer.echo(f"0 epochs: nothing was trained; {out} holds the configuration.")

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from fercourse.data import hashes
-from fercourse.data.faces import SPLITS, Faces
+from fercourse.data.faces import SPLITS, Faces, FaceSet
 from fercourse.data.fer2013 import USAGES
 from fercourse.errors import FercourseError, one_line
 
@@ -69,6 +69,46 @@ def read_votes(path: str | os.PathLike[str]) -> tuple[np.ndarray, np.ndarray]:
         row = int(np.flatnonzero(votes.min(axis=1) < 0)[0])
         raise FercourseError(f"{path}, row {row + 1}: a count of votes is negative.")
     return votes, usage
+
+
+def vote_shares(faces: FaceSet) -> np.ndarray:
+    """Return what FER+ says of each face as a target: float32, (N, 7), rows adding up to 1, as `EMOTIONS`.
+
+    As the data set's own code does, a single vote for an emotion counts as a slip and is left out. Votes for
+    contempt, 'unknown' and 'no face' name none of the seven. A face that keeps no vote keeps its label.
+
+    Raises:
+        FercourseError: the faces have no votes.
+    """
+    if faces.votes is None:
+        raise FercourseError(
+            f"The {faces.split} faces have no FER+ votes: put fer2013new.csv beside the data, "
+            "or name it (load_faces(source, votes=...))."
+        )
+    votes = faces.votes[:, VOTES_AS_EMOTIONS].astype(np.float32)
+    votes[votes <= 1] = 0
+    without = votes.sum(1) == 0
+    votes[without] = np.eye(len(VOTES_AS_EMOTIONS), dtype=np.float32)[faces.labels[without]]
+    return votes / votes.sum(1, keepdims=True)
+
+
+def majority_labels(faces: FaceSet) -> np.ndarray:
+    """Return the emotion that more than half of the FER+ votes name: int64, (N,), -1 where there is none.
+
+    As the data set's own code does in its 'majority' mode, single votes are left out, and a face that most
+    call contempt, unknown or no face at all belongs to no class.
+
+    Raises:
+        FercourseError: the faces have no votes.
+    """
+    if faces.votes is None:
+        raise FercourseError(f"The {faces.split} faces have no FER+ votes to find a majority among.")
+    votes = np.where(faces.votes > 1, faces.votes, 0)
+    top = votes.argmax(1)
+    agreed = 2 * votes.max(1) > votes.sum(1)
+    of_column = np.full(len(VOTE_COLUMNS), -1)
+    of_column[list(VOTES_AS_EMOTIONS)] = np.arange(len(VOTES_AS_EMOTIONS))
+    return np.where(agreed, of_column[top], -1).astype(np.int64)
 
 
 def join_votes(faces: Faces, path: str | os.PathLike[str]) -> Faces:

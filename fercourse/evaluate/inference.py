@@ -12,6 +12,7 @@ import numpy as np
 
 from fercourse.errors import FercourseError
 from fercourse.evaluate.metrics import NUM_CLASSES
+from fercourse.evaluate.views import averaged
 
 if TYPE_CHECKING:
     import torch
@@ -24,7 +25,7 @@ def predict(
     batch_size: int = 256,
     device: str | torch.device | None = None,
     precision: str = "fp32",
-    flip_average: bool = False,
+    tta: str = "none",
     progress: bool = False,
 ) -> np.ndarray:
     """Return the logits of ``images``: float32, (N, 7), in their order, the same at every call.
@@ -37,12 +38,13 @@ def predict(
         images: uint8, (N, 48, 48) or (N, 1, 48, 48); scaled by `fercourse.augment.to_float`.
         device: where to compute, the model is moved there; None: where it is.
         precision: 'fp32', or 'bf16' or 'fp16' by autocast.
-        flip_average: average the probabilities of each image and of its mirror image, and return the
-            logarithm of the average: softmax gives it back, so that every metric reads it as it reads logits.
+        tta: test-time augmentation, a name in `fercourse.evaluate.views.TTA`: average the probabilities of
+            several views of each image, and return the logarithm of the average.
         progress: show a progress bar on stderr.
 
     Raises:
-        FercourseError: no images, images that are not uint8, an unknown precision, output that is not (B, 7).
+        FercourseError: no images, images that are not uint8, an unknown precision or tta, output that is not
+            (B, 7).
     """
     import torch
     from tqdm import tqdm
@@ -57,14 +59,10 @@ def predict(
         starts = range(0, len(faces), batch_size)
         for start in tqdm(starts, desc="predict", unit="batch", disable=not progress, leave=False):
             batch = to_float(faces[start : start + batch_size].to(device))
-            logits = model(batch).float()
+            logits = averaged(model, batch, tta)
             if logits.shape != (len(batch), NUM_CLASSES):
                 expected = (len(batch), NUM_CLASSES)
                 raise FercourseError(f"The model returned {tuple(logits.shape)}; expected logits {expected}.")
-            if flip_average:
-                mirrored = model(batch.flip(-1)).float()
-                both = torch.stack((logits.log_softmax(1), mirrored.log_softmax(1)))
-                logits = both.logsumexp(0) - np.log(2)
             rows.append(logits)
     return torch.cat(rows).cpu().numpy()  # one wait for the device, not one a batch
 

@@ -22,18 +22,26 @@ PENDING = "pending"
 
 
 def reported(models: Sequence[str] | None = None, recipe: str | None = None) -> list[Record]:
-    """Return the records whose test accuracy may be reported, those of the named networks and recipe."""
+    """Return the records whose test accuracy may be reported, those of the named networks and recipe.
+
+    Plain predictions only: what test-time augmentation adds has tables of its own.
+    """
     return [
         record
         for record in load_records()
         if record.has("test")
+        and record.tta == "none"
         and (models is None or record.model in models)
         and (recipe is None or record.recipe == recipe)
     ]
 
 
 def best(records: Iterable[Record]) -> Record | None:
-    """Return the record with the best val accuracy (nothing is chosen on test), or None of none."""
+    """Return the record with the best val accuracy (nothing is chosen on test), or None of none.
+
+    A training on train and val together has no accuracy on val: it is never the best.
+    """
+    records = [record for record in records if record.has("val")]
     return max(records, key=lambda record: record.metrics("val")["accuracy"], default=None)
 
 
@@ -64,14 +72,15 @@ def results_table(models: Sequence[str] | None = None, recipe: str = "paper1") -
 
 
 def _column(record: Record) -> dict[str, str]:
-    val, test = record.metrics("val"), record.metrics("test")
+    test = record.metrics("test")
+    val = f"{record.metrics('val')['accuracy']:.1%}" if record.has("val") else "trained on"
     low, high = bootstrap_interval(record.labels("test"), record.preds("test"))
     return {
         "test accuracy": f"{test['accuracy']:.1%}",
         "its 95% interval": f"{low:.1%} to {high:.1%}",
         "on images without a twin": f"{test['accuracy_without_twins']:.1%}",
         "balanced accuracy": f"{test['balanced_accuracy']:.1%}",
-        "accuracy on val": f"{val['accuracy']:.1%}",
+        "accuracy on val": val,
         "parameters": f"{record.data['parameters']:,}",
         "epochs": str(len(record.history["epoch"])),
         "minutes of training": f"{record.history['seconds'].sum() / 60:.0f}",
@@ -129,16 +138,17 @@ class Group:
         return f"{values.mean():.1%}{spread} ({', '.join(filter(None, [seeds, self.mark]))})"
 
 
-def groups(grid: str, records: Iterable[Record] | None = None) -> list[Group]:
+def groups(grid: str, records: Iterable[Record] | None = None, *, tta: str = "none") -> list[Group]:
     """Return a grid's rows with their records, in the grid's order: full-length trainings on FER-2013 only.
 
     Args:
         grid: a name in `fercourse.grids.GRIDS`.
         records: those to choose from, for one who has loaded them; None loads them all.
+        tta: the test-time augmentation by which they were evaluated.
     """
     if records is not None:
-        return _grouped(GRIDS[grid](), _full_trainings(records))
-    return list(_groups(GRIDS[grid], _state()))
+        return _grouped(GRIDS[grid](), _full_trainings(records), tta)
+    return list(_groups(GRIDS[grid], _state(), tta))
 
 
 # Records and groups are kept until a file of records changes: a page asks for its grids many times.
@@ -156,8 +166,10 @@ def _loaded(state: tuple[tuple[str, int, int], ...]) -> tuple[Record, ...]:  # n
 
 
 @functools.lru_cache(maxsize=16)
-def _groups(rows: Callable[[], list[Row]], state: tuple[tuple[str, int, int], ...]) -> tuple[Group, ...]:
-    return tuple(_grouped(rows(), _loaded(state)))
+def _groups(
+    rows: Callable[[], list[Row]], state: tuple[tuple[str, int, int], ...], tta: str
+) -> tuple[Group, ...]:
+    return tuple(_grouped(rows(), _loaded(state), tta))
 
 
 def _full_trainings(records: Iterable[Record]) -> tuple[Record, ...]:
@@ -169,9 +181,11 @@ def _full_trainings(records: Iterable[Record]) -> tuple[Record, ...]:
     )
 
 
-def _grouped(rows: Iterable[Row], records: Iterable[Record]) -> list[Group]:
+def _grouped(rows: Iterable[Row], records: Iterable[Record], tta: str) -> list[Group]:
     found: dict[tuple[str, str, str], list[Record]] = {}
     for record in records:
+        if record.tta != tta:
+            continue
         found.setdefault(identity(record.data["config"]), []).append(record)
     made = []
     for row in rows:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fercourse.errors import FercourseError
+from fercourse.experiments import holds_out_val
+from fercourse.grids import evaluations
 
 if TYPE_CHECKING:
     import numpy as np
@@ -25,10 +27,14 @@ Report = Callable[[dict[str, Any]], None]
 
 @dataclass(frozen=True)
 class Measured:
-    """What a finished cell leaves: its record, and the logits of val and test where they are kept."""
+    """What a finished cell leaves: its record, and the logits of val and test where they are kept.
+
+    ``further``: the same of its evaluations with test-time augmentation (`fercourse.grids.evaluations`).
+    """
 
     record: dict[str, Any]
     logits: dict[str, np.ndarray]
+    further: tuple[Measured, ...] = ()
 
 
 def measure_cell(
@@ -47,8 +53,8 @@ def measure_cell(
         folder: of this run alone; its checkpoint is there.
         final: whether its configuration is listed in final.yml, so that the test split is opened.
         threads: of a CPU; the same number gives the same bits.
-        report: called at the start and after every epoch with epoch, epochs, val_accuracy (the best so far)
-            and seconds_left.
+        report: called at the start and after every epoch with epoch, epochs, val_accuracy (the best so far;
+            None where val is trained on) and seconds_left.
 
     Raises:
         FercourseError: whatever `fercourse.runs.train_run` and `evaluate_run` raise.
@@ -65,31 +71,38 @@ def measure_cell(
         if first is None:
             first = len(history) - 1
         done = len(history)
+        accuracies = [row["val_accuracy"] for row in history if "val_accuracy" in row]
         report(
             {
                 "epoch": done,
                 "epochs": config.epochs,
-                "val_accuracy": max(row["val_accuracy"] for row in history),
+                "val_accuracy": max(accuracies, default=None),
                 "seconds_left": (time.monotonic() - begun) / (done - first) * (config.epochs - done),
             }
         )
 
     report({"epoch": 0, "epochs": config.epochs, "val_accuracy": None, "seconds_left": None})
-    splits = ("train", "val", "test") if final else ("train", "val")
+    held_out = ("val",) if holds_out_val(config.to_dict()) else ()
+    splits = ("train", *held_out, "test") if final else ("train", *held_out)
     before = torch.get_num_threads()
     torch.set_num_threads(threads or before)
     try:
         options: dict[str, Any] = {"device": device, "progress": False}
         train_run(config, faces, folder, resume=True, wait=PATIENCE, on_epoch=on_epoch, **options)
-        results = evaluate_run(folder, faces, splits, **options)
+        found = []
+        for tta in evaluations(config):
+            # Of the training set, one accuracy is enough.
+            asked = splits if tta == "none" else splits[1:]
+            results = evaluate_run(folder, faces, asked, tta=tta, **options)
+            logits = {split: results[split]["logits"] for split in splits[1:]}
+            found.append(Measured(make_record(folder, results, tta=tta), logits))
     finally:
         torch.set_num_threads(before)
-    record = make_record(folder, results)
-    return Measured(record, {split: results[split]["logits"] for split in splits[1:]})
+    return replace(found[0], further=tuple(found[1:]))
 
 
 def keep(measured: Measured, results: str | os.PathLike[str]) -> Path:
-    """Write a cell's record, and its logits where final.yml asks for them; return the record's path.
+    """Write a cell's records, and its logits where final.yml asks for them; return the first record's path.
 
     A record that is there already, of the same run, is left as it is.
 
@@ -107,4 +120,6 @@ def keep(measured: Measured, results: str | os.PathLike[str]) -> Path:
         raise FercourseError(f"{path} is of other data: name another results folder (--results).")
     if keeps_logits(record, results):
         save_logits(record, measured.logits, results)
+    for other in measured.further:
+        keep(other, results)
     return path

@@ -52,10 +52,9 @@ class View:
             return f"{name}: failed: {row['failed']}"
         if row["state"] != "training" or not row.get("epoch"):
             return f"{name}: {row['state']}"
-        return (
-            f"{name}: epoch {row['epoch']}/{row['epochs']}, best val {row['val_accuracy']:.2%}, "
-            f"{duration(row['seconds_left'])} left"
-        )
+        accuracy = row["val_accuracy"]
+        best = "" if accuracy is None else f" best val {accuracy:.2%},"
+        return f"{name}: epoch {row['epoch']}/{row['epochs']},{best} {duration(row['seconds_left'])} left"
 
     def _table(self) -> Table:
         done = sum(row["state"] == "recorded" for row in self.rows.values())

@@ -23,8 +23,9 @@ class Stepper:
         import torch
 
         from fercourse.device import pick_precision
+        from fercourse.regularise import Ema
         from fercourse.runs import build_model
-        from fercourse.train import Totals, class_weights, make_optimizer, step_graphs
+        from fercourse.train import Totals, class_weights, make_optimizer, mixup_shares, step_graphs
 
         self.device = device
         self.batch_size = min(config.batch_size, CPU_BATCH) if device.type == "cpu" else config.batch_size
@@ -38,6 +39,7 @@ class Stepper:
         self.optimizer = make_optimizer(self.model, config)
         self.totals = Totals.zeros(device, self.steps_per_epoch)
         counts = torch.bincount(self.labels, minlength=7).cpu().numpy()
+        shares = mixup_shares(config, 0, self.steps_per_epoch)
         self.arguments: dict[str, Any] = {
             "generator": torch.Generator(device=device),
             "precision": self.precision,
@@ -45,6 +47,8 @@ class Stepper:
             "weight": class_weights(counts).to(device) if config.class_weights else None,
             "label_smoothing": config.label_smoothing,
             "scaler": torch.amp.GradScaler(device.type) if self.precision.name == "fp16" else None,
+            "shares": None if shares is None else shares.to(device),
+            "ema": Ema(self.model, decay=config.ema) if config.ema else None,
         }
         self.graphs = None
         if device.type == "cuda":

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fercourse.errors import FercourseError
+from fercourse.grids import evaluations
 from fercourse.records import final_entries, is_final, read_record, record_name
 
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ class Cell:
         state: 'recorded', 'cut off' (its run folder holds a state) or 'new'.
         final: whether final.yml lists its configuration, so that its test accuracy is recorded.
         epochs_done: finished before now.
-        record: the record it counts as recorded by, None without.
+        record: the record it counts as recorded by, None without, or without one of its evaluations.
     """
 
     config: TrainConfig
@@ -65,17 +66,19 @@ class Plan:
 
 
 def pace_key(config: TrainConfig) -> str:
-    """Return what decides the pace of a configuration: the network, its options and the batch size."""
-    return f"{config.model} {sorted(dict(config.model_options).items())} {config.batch_size}"
+    """Return what decides the pace of a configuration: the network, its options, batch size and averages."""
+    extras = f" mixup {config.mixup > 0} ema {config.ema > 0}" if config.mixup or config.ema else ""
+    return f"{config.model} {sorted(dict(config.model_options).items())} {config.batch_size}{extras}"
 
 
 def seconds_left(cell: Cell, pace: float, faces: Faces) -> float:
     """Return the seconds a cell's remaining epochs take, an image of val at a third of one of train."""
     config = cell.config
-    images = config.train_fraction * len(faces.train)
+    held_out = config.fit_on == "train"
+    images = config.train_fraction * (len(faces.train) + (0 if held_out else len(faces.val)))
     if config.max_steps is not None:
         images = min(images, config.max_steps * config.batch_size)
-    return (config.epochs - cell.epochs_done) * pace * (images + len(faces.val) / 3)
+    return (config.epochs - cell.epochs_done) * pace * (images + (len(faces.val) / 3 if held_out else 0))
 
 
 def make_plan(
@@ -102,9 +105,12 @@ def make_plan(
     for config in configs:
         values = config.to_dict()
         name = record_name(values, layout, device_kind)
-        names = (name, record_name(values, layout, "cuda"))
-        paths = (Path(results) / "runs" / f"{each}.json" for each in names)
-        record = next(filter(Path.is_file, paths), None)
+        found = []
+        for tta in evaluations(config):
+            names = (record_name(values, layout, kind, tta) for kind in (device_kind, "cuda"))
+            paths = (Path(results) / "runs" / f"{each}.json" for each in names)
+            found.append(next(filter(Path.is_file, paths), None))
+        record = found[0] if all(found) else None
         done = _epochs_done(Path(runs) / name)
         state = "recorded" if record else "new" if done is None else "cut off"
         if record and read_record(record).data["data"]["fingerprint"] != faces.fingerprint:

@@ -1,8 +1,9 @@
-"""Training: `loop` and `step`, optimiser and loss weights (`optim`), what is remembered (`state`)."""
+"""Training: `loop`, `epoch` and `step`, optimiser and loss weights (`optim`), what it remembers (`state`)."""
 
-from fercourse.train.loop import Fit, Labelled, fit, train_one_epoch
+from fercourse.train.epoch import train_one_epoch
+from fercourse.train.loop import Fit, Labelled, fit
 from fercourse.train.optim import class_weights, log_prior, make_optimizer, make_scheduler, set_log_prior
-from fercourse.train.sampling import epoch_order
+from fercourse.train.sampling import epoch_order, mixup_shares
 from fercourse.train.step import StepGraphs, Totals, step_graphs, train_step
 
 __all__ = [
@@ -16,6 +17,7 @@ __all__ = [
     "log_prior",
     "make_optimizer",
     "make_scheduler",
+    "mixup_shares",
     "set_log_prior",
     "step_graphs",
     "train_one_epoch",

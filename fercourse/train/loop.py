@@ -1,4 +1,4 @@
-"""The training loop: two plain functions, shared by every network."""
+"""The training loop, shared by every network: epochs, and what is done between two of them."""
 
 from __future__ import annotations
 
@@ -15,14 +15,15 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import nn
-from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
+from torch.optim.lr_scheduler import ReduceLROnPlateau
 
 from fercourse.augment import to_float
-from fercourse.augmentation import Augmentation
 from fercourse.device import Precision, describe_device, fastest_kernels, pick_device, pick_precision
 from fercourse.errors import FercourseError
 from fercourse.evaluate import predict
 from fercourse.recipes import TrainConfig
+from fercourse.regularise import Ema
+from fercourse.train.epoch import train_one_epoch
 from fercourse.train.failures import batch_that_fits, is_out_of_memory, stop_at_bad_loss
 from fercourse.train.optim import (
     class_counts,
@@ -32,7 +33,7 @@ from fercourse.train.optim import (
     set_log_prior,
 )
 from fercourse.train.progress import StepBar
-from fercourse.train.sampling import epoch_order, used_positions
+from fercourse.train.sampling import Joined, check_targets, epoch_order, mixup_shares, used_positions
 from fercourse.train.state import (
     LAST,
     Parts,
@@ -43,7 +44,7 @@ from fercourse.train.state import (
     load_state,
     save_state,
 )
-from fercourse.train.step import StepGraphs, Totals, step_graphs, train_step
+from fercourse.train.step import Totals, step_graphs
 
 #: Epochs whose every batch loss is kept (paper 2's claim is about the first ones).
 BATCH_LOSS_EPOCHS = 3
@@ -64,9 +65,11 @@ class Fit:
     """What a training leaves behind; the model itself holds the best epoch's weights.
 
     Attributes:
-        history: a mapping an epoch: epoch, lr, train_loss, train_accuracy, val_loss, val_accuracy, seconds.
+        history: a mapping an epoch: epoch, lr, train_loss, train_accuracy, val_loss, val_accuracy, seconds;
+            without val's two where val was trained on.
         batch_losses: the loss of every batch of the first 3 epochs.
-        best_epoch: the first epoch with the highest val accuracy, counted from 1 (0: none was trained).
+        best_epoch: the epoch whose weights are kept, counted from 1 (0: none was trained): the first with the
+            highest val accuracy, or the last where val was trained on.
         precision: the number format used, and whether channels_last.
         device: the device's name.
     """
@@ -83,80 +86,13 @@ class Fit:
         return sum(row["seconds"] for row in self.history)
 
 
-def train_one_epoch(
-    model: nn.Module,
-    images: torch.Tensor,
-    labels: torch.Tensor,
-    optimizer: torch.optim.Optimizer,
-    *,
-    order: torch.Tensor,
-    batch_size: int,
-    generator: torch.Generator,
-    precision: Precision,
-    augmentation: Augmentation | None = None,
-    weight: torch.Tensor | None = None,
-    label_smoothing: float = 0.0,
-    scheduler: LRScheduler | None = None,
-    scaler: torch.amp.GradScaler | None = None,
-    totals: Totals | None = None,
-    first_step: int = 0,
-    on_step: Callable[[int, Totals], None] | None = None,
-    graphs: StepGraphs | None = None,
-) -> Totals:
-    """Train on the images in the given order, once.
-
-    Args:
-        images: uint8, (N, 48, 48), on the model's device.
-        labels: int64, (N,), there too.
-        order: positions of the images, int64; the last batch takes what is left over.
-        generator: draws the augmentation, on that device.
-        weight: a loss weight a class, (7,), as in `torch.nn.functional.cross_entropy`.
-        scheduler: stepped after every batch (not the plateau schedule, which `fit` steps by epoch).
-        totals, first_step: where an interrupted epoch goes on.
-        on_step: called after every step with its number and the totals.
-        graphs: runs the steps as CUDA graphs; made (by `step_graphs`) from these same arguments.
-
-    Returns:
-        The epoch's totals: loss, hits, images, batch losses, still on the device.
-    """
-    steps = math.ceil(len(order) / batch_size)
-    if totals is None:
-        totals = Totals.zeros(images.device, steps)
-    model.train()
-    if graphs is not None:
-        graphs.begin(order)
-    for step in range(first_step, steps):
-        batch = order[step * batch_size : (step + 1) * batch_size]
-        if graphs is not None:
-            graphs.run(len(batch))
-        else:
-            train_step(
-                model,
-                images,
-                labels,
-                optimizer,
-                batch,
-                totals=totals,
-                generator=generator,
-                precision=precision,
-                augmentation=augmentation,
-                weight=weight,
-                label_smoothing=label_smoothing,
-                scaler=scaler,
-            )
-        if scheduler is not None:
-            scheduler.step()
-        if on_step is not None:
-            on_step(step, totals)
-    return totals
-
-
 def fit(
     model: nn.Module,
     train: Labelled,
     val: Labelled,
     config: TrainConfig,
     *,
+    targets: np.ndarray | None = None,
     out: str | os.PathLike[str] | None = None,
     resume: bool = False,
     device: str | torch.device | None = None,
@@ -168,13 +104,18 @@ def fit(
 ) -> Fit:
     """Train a model by a configuration; leave it with the weights of the best epoch by val accuracy.
 
-    Order of images, augmentation and dropout depend on ``config.seed`` alone; on a CPU with the same number
-    of threads the result is the same to the bit, also after an interruption. The model's initial weights are
-    the caller's: seed before creating it.
+    With ``config.ema``, those are the average's, and val accuracy is the average's. With ``config.fit_on`` of
+    'train+val', both are trained on, nothing is measured on val, and the last epoch's weights are kept.
+
+    Order of images, augmentation, mixup and dropout depend on ``config.seed`` alone; on a CPU with the same
+    number of threads the result is the same to the bit, also after an interruption. The model's initial
+    weights are the caller's: seed before creating it.
 
     Args:
         model: any module that maps (B, 1, 48, 48) to (B, 7); it is moved to the device.
         train, val: `FaceSet` or anything with ``images`` and ``labels``.
+        targets: float32, (N, 7): soft labels of the images trained on, train's, then val's where they are
+            fitted too; given where ``config.soft_labels`` asks for them, and only there.
         out: folder for the checkpoint, history.csv and TensorBoard's log; None keeps nothing.
         resume: go on from the folder's checkpoint where there is one.
         checkpoint_seconds: how often the state is saved; also saved at Ctrl-C and at the end.
@@ -183,7 +124,8 @@ def fit(
 
     Raises:
         FercourseError: an unlabelled or empty split, a checkpoint of another training, a loss that is not
-            finite, memory that does not suffice (the message names a batch size that does).
+            finite, targets that are missing or do not fit, memory that does not suffice (the message names a
+            batch size that does).
         KeyboardInterrupt: on Ctrl-C, after the state was saved.
     """
     for name, split in (("train", train), ("val", val)):
@@ -199,6 +141,11 @@ def fit(
         )
     place = device if isinstance(device, torch.device) else pick_device(device)
     precision = pick_precision(model, place, config.precision)
+    identity = {"config": config.to_dict(), "data": digest_of(train, val, targets=targets)}
+    held_out = config.fit_on == "train"
+    if not held_out:
+        train = Joined.of(train, val)
+    check_targets(targets, len(train.labels), config)
     model.to(place, memory_format=precision.memory_format)  # type: ignore[call-overload]
     counts = class_counts(model, train.labels[used_positions(train.labels, config)])
     if config.bias_init and not resuming:
@@ -208,8 +155,10 @@ def fit(
     optimizer = make_optimizer(model, config)
     scheduler = make_scheduler(optimizer, config, steps)
     scaler = torch.amp.GradScaler(place.type) if precision.name == "fp16" else None
-    parts = Parts(model, optimizer, scheduler, scaler, torch.Generator(device=place))
-    identity = {"config": config.to_dict(), "data": digest_of(train, val), "precision": precision.name}
+    ema = Ema(model, decay=config.ema) if config.ema else None
+    evaluated = model if ema is None else ema.model
+    parts = Parts(model, optimizer, scheduler, scaler, torch.Generator(device=place), ema)
+    identity["precision"] = precision.name
     if folder is not None and resuming:
         state = load_state(folder, identity, parts, place)
     else:
@@ -222,6 +171,9 @@ def fit(
     saved_at = started = time.monotonic()
     before = state.seconds  # of this epoch, in an earlier process
     order = epoch_order(train.labels, config, state.epoch)
+    # At a fixed place on the device, refilled each epoch: a captured step reads it there.
+    soft = None if targets is None else torch.from_numpy(targets).to(place)
+    shares = torch.zeros(steps, device=place) if config.mixup else None
     arguments: dict[str, Any] = {
         "generator": parts.generator,
         "precision": precision,
@@ -229,6 +181,9 @@ def fit(
         "weight": weight,
         "label_smoothing": config.label_smoothing,
         "scaler": scaler,
+        "targets": soft,
+        "shares": shares,
+        "ema": ema,
     }
     graphs_used = None
     if place.type == "cuda" if graphs is None else graphs:
@@ -268,6 +223,9 @@ def fit(
         with deferred_interrupt() as asked, fastest_kernels():
             while state.epoch < config.epochs:
                 order = epoch_order(train.labels, config, state.epoch)
+                drawn = mixup_shares(config, state.epoch, steps)
+                if shares is not None and drawn is not None:
+                    shares.copy_(drawn)
                 if state.step == 0:
                     # Dropout draws from the global stream, augmentation from its own: both start anew.
                     torch.manual_seed(config.seed * 100_003 + state.epoch)
@@ -287,29 +245,27 @@ def fit(
                     **arguments,
                 )
                 check(totals)
-                logits = torch.from_numpy(predict(model, val_images, precision=precision.name))
-                val_loss = F.cross_entropy(logits, val_labels).item()
-                val_accuracy = (logits.argmax(1) == val_labels).double().mean().item()
-                seconds = before + time.monotonic() - started
-                state.history.append(
-                    {
-                        "epoch": state.epoch + 1,
-                        "lr": optimizer.param_groups[0]["lr"],  # of the last step
-                        "train_loss": totals.loss.item() / totals.images.item(),
-                        "train_accuracy": totals.hits.item() / totals.images.item(),
-                        "val_loss": val_loss,
-                        "val_accuracy": val_accuracy,
-                        "seconds": round(seconds, 2),
-                    }
-                )
+                row = {
+                    "epoch": state.epoch + 1,
+                    "lr": optimizer.param_groups[0]["lr"],  # of the last step
+                    "train_loss": totals.loss.item() / totals.images.item(),
+                    "train_accuracy": totals.hits.item() / totals.images.item(),
+                }
+                if held_out:
+                    logits = torch.from_numpy(predict(evaluated, val_images, precision=precision.name))
+                    row["val_loss"] = F.cross_entropy(logits, val_labels).item()
+                    row["val_accuracy"] = (logits.argmax(1) == val_labels).double().mean().item()
+                row["seconds"] = round(before + time.monotonic() - started, 2)
+                state.history.append(row)
                 if state.epoch < BATCH_LOSS_EPOCHS:
                     state.batch_losses += totals.batch_losses.tolist()
                 if isinstance(scheduler, ReduceLROnPlateau):
-                    scheduler.step(val_accuracy)
+                    scheduler.step(row["val_accuracy"])
                 state.epoch, state.step, state.seconds = state.epoch + 1, 0, 0.0
-                if val_accuracy > state.best_accuracy:
-                    state.best_accuracy, state.best_epoch = val_accuracy, state.epoch
-                    state.best_weights = copy.deepcopy(model.state_dict())
+                if not held_out or row["val_accuracy"] > state.best_accuracy:
+                    state.best_accuracy = row.get("val_accuracy", state.best_accuracy)
+                    state.best_epoch = state.epoch
+                    state.best_weights = copy.deepcopy(evaluated.state_dict())
                 state.totals.reset()
                 before, started = 0.0, time.monotonic()
                 log.epoch(state.history)

@@ -28,6 +28,7 @@ class StepBar:
             device,
             shown,
         )
+        self.held_out = config.fit_on == "train"
         self.started = time.monotonic()
         self.bar = tqdm(
             total=self.total,
@@ -55,7 +56,7 @@ class StepBar:
         self.bar.set_postfix_str(
             f"epoch {state.epoch + 1}/{self.epochs}, loss {(totals.loss / totals.images).item():.3f}, "
             f"accuracy {(totals.hits / totals.images).item():.1%}, "
-            f"best val {max(state.best_accuracy, 0):.1%}",
+            + (f"best val {max(state.best_accuracy, 0):.1%}" if self.held_out else "val trained on"),
             refresh=False,
         )
 

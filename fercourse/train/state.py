@@ -19,6 +19,7 @@ from torch import nn
 from fercourse.checkpoint import load_checkpoint, save_checkpoint
 from fercourse.errors import FercourseError, one_line, shown
 from fercourse.files import atomic_path
+from fercourse.regularise import Ema
 from fercourse.train.step import Totals
 
 LAST = "last.safetensors"
@@ -49,15 +50,21 @@ class Parts:
     scheduler: Any
     scaler: torch.amp.GradScaler | None
     generator: torch.Generator
+    ema: Ema | None = None
 
 
-def digest_of(*splits: Any) -> str:
-    """Return a SHA-256 (hex) of the splits' images and labels: a checkpoint belongs to its data."""
+def digest_of(*splits: Any, targets: np.ndarray | None = None) -> str:
+    """Return a SHA-256 (hex) of the splits' images and labels, and of soft labels where there are any.
+
+    A checkpoint belongs to its data.
+    """
     digest = hashlib.sha256()
     for split in splits:
         digest.update(f"{split.images.shape};".encode())
         digest.update(np.ascontiguousarray(split.images).data)
         digest.update(np.ascontiguousarray(split.labels).data)
+    if targets is not None:
+        digest.update(np.ascontiguousarray(targets).data)
     return digest.hexdigest()
 
 
@@ -65,6 +72,8 @@ def save_state(folder: Path, identity: dict[str, Any], state: State, parts: Part
     """Write ``last.safetensors`` (everything) and ``best.safetensors`` (weights of the best epoch so far)."""
     device = state.totals.loss.device
     tensors = {f"model/{name}": tensor for name, tensor in parts.model.state_dict().items()}
+    if parts.ema is not None:
+        tensors |= {f"ema/{name}": tensor for name, tensor in parts.ema.model.state_dict().items()}
     tensors |= {f"best/{name}": tensor for name, tensor in state.best_weights.items()}
     optimizer = parts.optimizer.state_dict()
     for index, values in optimizer["state"].items():
@@ -94,7 +103,7 @@ def save_state(folder: Path, identity: dict[str, Any], state: State, parts: Part
             {
                 "identity": identity,
                 "epoch": state.best_epoch,
-                "val_accuracy": state.best_accuracy,
+                "val_accuracy": state.best_accuracy if state.best_accuracy >= 0 else None,  # not held out
                 "history": state.history,
                 "batch_losses": state.batch_losses,
             },
@@ -122,8 +131,10 @@ def _same_training(path: Path, stored: dict[str, Any], identity: dict[str, Any])
             )
 
 
-def check_facts(path: Path, facts: dict[str, Any], *numbers: str) -> None:
+def check_facts(path: Path, facts: dict[str, Any], *numbers: str, held_out: bool) -> None:
     """Check what a checkpoint says of a training's course: the epoch, these numbers, losses and history.
+
+    ``held_out`` says whether val was not trained on: the history has its columns then.
 
     Raises:
         FercourseError: one of them is absent or of another kind than `save_state` writes.
@@ -140,7 +151,8 @@ def check_facts(path: Path, facts: dict[str, Any], *numbers: str) -> None:
         whole = name in ("epoch", "step", "best_epoch")
         if not is_number(value) or (whole and (type(value) is not int or value < 0)):
             fail(name, value)
-    columns = {"epoch", "lr", "train_loss", "train_accuracy", "val_loss", "val_accuracy", "seconds"}
+    columns = {"epoch", "lr", "train_loss", "train_accuracy", "seconds"}
+    columns |= {"val_loss", "val_accuracy"} if held_out else set()
     history, losses = facts.get("history"), facts.get("batch_losses")
     if not isinstance(history, list) or len(history) < facts["epoch"]:
         fail("the history", history)
@@ -165,7 +177,8 @@ def load_state(folder: Path, identity: dict[str, Any], parts: Parts, device: tor
     if not isinstance(stored, dict) or not isinstance(stored.get("config"), dict):
         raise FercourseError(f"{path} does not say what it was trained with: name another folder.")
     _same_training(path, stored, identity)
-    check_facts(path, facts, "step", "seconds", "best_epoch", "best_accuracy")
+    held_out = identity["config"].get("fit_on", "train") == "train"
+    check_facts(path, facts, "step", "seconds", "best_epoch", "best_accuracy", held_out=held_out)
     try:
         return _restore(tensors, facts, parts, device)
     except (AttributeError, IndexError, KeyError, RuntimeError, TypeError, ValueError) as error:
@@ -187,6 +200,8 @@ def _restore(
         return {name[len(prefix) :]: tensor for name, tensor in tensors.items() if name.startswith(prefix)}
 
     parts.model.load_state_dict(group("model/"))
+    if parts.ema is not None:
+        parts.ema.model.load_state_dict(group("ema/"))
     own, best = parts.model.state_dict(), group("best/")
     if {name: tensor.shape for name, tensor in (best or own).items()} != {
         name: tensor.shape for name, tensor in own.items()

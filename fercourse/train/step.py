@@ -22,6 +22,7 @@ from torch import nn
 from fercourse.augment import augment
 from fercourse.augmentation import Augmentation
 from fercourse.device import Precision
+from fercourse.regularise import Ema
 
 #: Cross-entropy of guessing among 7 classes is 1.95; a loss this far above it does not come back.
 EXPLODED = 1e3
@@ -86,14 +87,29 @@ def train_step(
     weight: torch.Tensor | None = None,
     label_smoothing: float = 0.0,
     scaler: torch.amp.GradScaler | None = None,
+    targets: torch.Tensor | None = None,
+    shares: torch.Tensor | None = None,
+    ema: Ema | None = None,
 ) -> None:
     """Take one step on the images at the positions ``batch``, int64 (B,); arguments as `train_one_epoch`."""
     x = augment(images[batch], augmentation, generator=generator)  # (B, 1, 48, 48), [0, 1]
-    x = x.contiguous(memory_format=precision.memory_format)
     y = labels[batch]
+    wanted = y if targets is None else targets[batch]  # (B,) or (B, 7)
+    if shares is not None:
+        share = shares.index_select(0, totals.steps[None]).squeeze(0)
+        # The epoch's order is shuffled: the neighbour in the batch is as good a partner as any.
+        x = share * x + (1 - share) * x.roll(1, 0)
+    x = x.contiguous(memory_format=precision.memory_format)
     with precision.autocast(images.device):
         logits = model(x)  # (B, 7)
-    loss = F.cross_entropy(logits.float(), y, weight=weight, label_smoothing=label_smoothing)
+
+    def loss_of(target: torch.Tensor) -> torch.Tensor:
+        return F.cross_entropy(logits.float(), target, weight=weight, label_smoothing=label_smoothing)
+
+    loss = loss_of(wanted)
+    if shares is not None:
+        loss = share * loss + (1 - share) * loss_of(wanted.roll(1, 0))
+        y = torch.where(share < 0.5, y.roll(1, 0), y)  # what most of the picture shows: for the hits
     optimizer.zero_grad(set_to_none=True)
     if scaler is None:
         loss.backward()
@@ -102,6 +118,8 @@ def train_step(
         scaler.scale(loss).backward()
         scaler.step(optimizer)
         scaler.update()
+    if ema is not None:
+        ema.update(model)
     with torch.no_grad():
         totals.add(loss.detach(), (logits.argmax(1) == y).sum(), len(batch))
 
@@ -226,7 +244,8 @@ def step_graphs(
     Args:
         totals: the sums of every epoch; begin one by ``totals.reset()``.
         longest: positions of the longest order that will be trained on.
-        options: precision, augmentation, weight, label_smoothing, scaler, as in `train_step`.
+        options: precision, augmentation, weight, label_smoothing, scaler, targets, shares and ema, as in
+            `train_step`.
     """
     step = partial(
         train_step, model, images, labels, optimizer, totals=totals, generator=generator, **options
