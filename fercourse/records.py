@@ -7,13 +7,11 @@ from __future__ import annotations
 
 import functools
 import json
-import math
 import os
 import sysconfig
 import zlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +20,7 @@ import numpy as np
 from fercourse.errors import FercourseError, nearest, one_line, shown
 from fercourse.files import clear_temporary, locked, write_text
 from fercourse.packing import pack_classes, pack_floats, unpack_classes, unpack_floats  # noqa: F401 - to be found here
+from fercourse.schemas import check_schema
 
 MAX_BYTES = 15_000
 #: Names of records; a dot begins that of a file whose writing was cut off.
@@ -73,14 +72,7 @@ class Record:
     @property
     def qualifiers(self) -> str:
         """What to say wherever the record is shown: 'CPU', 'shortened', 'drawn faces', or nothing."""
-        marks = []
-        if self.data["shortened"]:
-            marks.append("shortened")
-        if self.data["environment"]["device_kind"] == "cpu":
-            marks.append("CPU")
-        if self.data["data"]["layout"].startswith("synthetic"):
-            marks.append("drawn faces")
-        return ", ".join(marks)
+        return qualifiers_of(self.data)
 
     def has(self, split: str) -> bool:
         """Whether the record holds predictions on 'val' or 'test'."""
@@ -122,6 +114,18 @@ class Record:
 
         values = metrics(self.labels(split), preds=self.preds(split), twins=self.twins(split))
         return {**values, **{key: self.data[split][key] for key in ("nll", "ece", "reliability")}}
+
+
+def qualifiers_of(data: Mapping[str, Any]) -> str:
+    """Return what to say of a record, of whatever kind: 'shortened', 'CPU', 'drawn faces', or nothing."""
+    marks = []
+    if data["shortened"]:
+        marks.append("shortened")
+    if data["environment"]["device_kind"] == "cpu":
+        marks.append("CPU")
+    if data["data"]["layout"].startswith("synthetic"):
+        marks.append("drawn faces")
+    return ", ".join(marks)
 
 
 @functools.lru_cache(maxsize=8)
@@ -238,33 +242,13 @@ def is_final(config: Mapping[str, Any], entries: Iterable[Mapping[str, Any]]) ->
     )
 
 
-@functools.lru_cache(maxsize=1)
-def _validator() -> Any:
-    import jsonschema
-
-    schema = json.loads(resources.files("fercourse").joinpath("record.schema.json").read_text())
-
-    # JSON has NaN and numbers of 400 digits, and 1.0 is a whole number to it; to readers of a record none is.
-    def whole(_: Any, value: Any) -> bool:
-        return type(value) is int and abs(value) < 2**63
-
-    def number(_: Any, value: Any) -> bool:
-        return whole(_, value) or (type(value) is float and math.isfinite(value))
-
-    types = jsonschema.Draft202012Validator.TYPE_CHECKER.redefine_many({"integer": whole, "number": number})
-    return jsonschema.validators.extend(jsonschema.Draft202012Validator, type_checker=types)(schema)
-
-
 def check_record(data: Any, source: str) -> Record:
     """Return the record, if it is one.
 
     Raises:
         FercourseError: it does not follow ``record.schema.json`` or its parts do not fit each other.
     """
-    error = next(iter(sorted(_validator().iter_errors(data), key=lambda e: list(map(str, e.path)))), None)
-    if error is not None:
-        where = one_line("/".join(map(str, error.path)) or "the whole")
-        raise FercourseError(f"{source} is not a record: {where}: {one_line(error.message)}.")
+    check_schema(data, "record.schema.json", f"{source} is not a record")
     record = Record(data)
     try:
         json.dumps(data, allow_nan=False)  # what the schema leaves open, a configuration's values, included

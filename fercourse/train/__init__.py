@@ -1,5 +1,6 @@
 """Training: `loop` and `step`, optimiser and loss weights (`optim`), what is remembered (`state`)."""
 
+from fercourse.train.failures import TrainingFailed
 from fercourse.train.loop import Fit, Labelled, fit, train_one_epoch
 from fercourse.train.optim import class_weights, log_prior, make_optimizer, make_scheduler, set_log_prior
 from fercourse.train.sampling import epoch_order
@@ -10,6 +11,7 @@ __all__ = [
     "Labelled",
     "StepGraphs",
     "Totals",
+    "TrainingFailed",
     "class_weights",
     "epoch_order",
     "fit",

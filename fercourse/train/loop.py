@@ -23,7 +23,7 @@ from fercourse.device import Precision, describe_device, fastest_kernels, pick_d
 from fercourse.errors import FercourseError
 from fercourse.evaluate import predict
 from fercourse.recipes import TrainConfig
-from fercourse.train.failures import batch_that_fits, is_out_of_memory, stop_at_bad_loss
+from fercourse.train.failures import TrainingFailed, batch_that_fits, is_out_of_memory, stop_at_bad_loss
 from fercourse.train.optim import (
     class_counts,
     class_weights,
@@ -182,8 +182,8 @@ def fit(
         on_epoch: called with the history after every epoch.
 
     Raises:
-        FercourseError: an unlabelled or empty split, a checkpoint of another training, a loss that is not
-            finite, memory that does not suffice (the message names a batch size that does).
+        FercourseError: an unlabelled or empty split, a checkpoint of another training; as `TrainingFailed` a
+            loss that is not finite, memory that does not suffice (the message names a batch size that does).
         KeyboardInterrupt: on Ctrl-C, after the state was saved.
     """
     for name, split in (("train", train), ("val", val)):
@@ -322,7 +322,7 @@ def fit(
     except RuntimeError as error:  # torch.OutOfMemoryError is one
         if not is_out_of_memory(error):
             raise
-        raise FercourseError(
+        raise TrainingFailed(
             f"Memory does not suffice for a batch of {config.batch_size} images of {config.model} on "
             f"{describe_device(place)}: {batch_that_fits(probe, config.batch_size)}."
         ) from error
