@@ -28,7 +28,7 @@ from sphinx.util.docutils import SphinxDirective, SphinxRole
 from fercourse.errors import FercourseError, nearest
 from fercourse.files import atomic_path
 from fercourse.records import results_folder
-from fercourse.results import PENDING, augmentations, choices, networks, paper2
+from fercourse.results import PENDING, augmentations, choices, networks, paper2, searches
 from fercourse.results.shown import RecordLinks, Shown
 
 TABLES: dict[str, Callable[[], Shown]] = {
@@ -52,6 +52,9 @@ TABLES: dict[str, Callable[[], Shown]] = {
     "scarce": choices.scarce_table,
     "scarce-gains": choices.scarce_gains,
     "scarce-records": choices.scarce_records,
+    "search": searches.best_table,
+    "search-space": searches.space_table,
+    "search-records": searches.records_table,
 }
 TEXTS: dict[str, Callable[[], str | list[str]]] = {
     "table2-state": networks.state,
@@ -74,6 +77,10 @@ TEXTS: dict[str, Callable[[], str | list[str]]] = {
     "paper2-disgust": paper2.disgust_share_told,
     "choices": choices.choices_told,
     "scarce": choices.scarce_told,
+    "search-state": searches.state,
+    "search-found": searches.found_told,
+    "search-luck": searches.luck,
+    "search-mattered": searches.mattered,
 }
 #: Key of a page's metadata that says it shows results.
 SHOWS = "fercourse-results"
@@ -107,7 +114,10 @@ def _shared_sources() -> tuple[str, ...]:
     from fercourse import papers
 
     package = Path(fercourse.__file__).parent
-    names = ("results/recorded.py", "results/shown.py", "grids.py", "evaluate/significance.py")
+    names = (
+        *("results/recorded.py", "results/shown.py", "grids.py", "evaluate/significance.py"),
+        *("search/records.py", "search/report.py", "search/luck.py", "search/space.py"),
+    )
     return (str(papers.__file__), __file__, *(str(package / name) for name in names))
 
 
@@ -144,7 +154,7 @@ def table_html(shown: Shown, blob: str) -> str:
 def _cell(value: object, blob: str, row: str) -> str:
     if isinstance(value, RecordLinks) and value.links:
         links = (
-            f'<a href="{html.escape(blob)}/results/runs/{html.escape(name)}.json" '
+            f'<a href="{html.escape(blob)}/results/{value.folder}/{html.escape(name)}.json" '
             f'aria-label="{html.escape(f"{text} of {row}")}">{html.escape(text)}</a>'
             for text, name in value.links
         )

@@ -50,7 +50,7 @@ def search(
     """
     if show or record:
         if out is not None:
-            raise FercourseError("--out is where a search works; --show and --record take its folder alone.")
+            raise FercourseError("--show and --record are given a search's folder alone: leave out --out.")
         _look(Path(what), record, as_json)
         return
     if (Path(what) / "search.db").is_file():

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from fercourse.errors import FercourseError
@@ -22,13 +22,16 @@ FEWEST = 4
 DEALS = 20
 
 
-def importances(study: optuna.Study, *, deals: int = DEALS) -> dict[str, dict[str, float]] | None:
+def importances(study: optuna.Study, *, deals: int | None = None) -> dict[str, dict[str, float]] | None:
     """Return how much each hyperparameter decided among the trials that ran to their end.
 
-    Functional ANOVA (Hutter, Hoos & Leyton-Brown 2014), as `optuna.importance` has it: the share of the
-    accuracies' variance over the space that a parameter by itself accounts for, in a forest fitted to the
-    trials. With few trials a forest sees what is not there. So the same is computed with the accuracies dealt
-    out to the trials at random, where nothing matters in truth.
+    Functional ANOVA (Hutter, Hoos & Leyton-Brown 2014), as `optuna.importance` has it: how much of the
+    accuracies' variance over the space each parameter by itself accounts for, in a forest fitted to the
+    trials, as a share of what all of them do one by one. With few trials a forest sees what is not there. So
+    the same is computed with the accuracies dealt out to the trials at random, where nothing matters.
+
+    Args:
+        deals: how often they are dealt out; None for `DEALS`.
 
     Returns:
         Name to ``share``, and ``by_chance``, which the parameter's share stays below in 19 of 20 deals; the
@@ -56,7 +59,7 @@ def importances(study: optuna.Study, *, deals: int = DEALS) -> dict[str, dict[st
 
     found = shares(values)
     random = np.random.default_rng(0)
-    dealt = [shares(random.permutation(values)) for _ in range(deals)]
+    dealt = [shares(random.permutation(values)) for _ in range(DEALS if deals is None else deals)]
     return {
         name: {
             "share": round(float(share), 3),
@@ -87,10 +90,14 @@ def luck_in(trials: Sequence[Trial], images: int) -> Luck | None:
     return luck_of(values, images) if values else None
 
 
-def luck_told(luck: Luck) -> list[str]:
-    """Say what the best trial's accuracy is worth, in sentences."""
+def luck_told(luck: Luck, say: Callable[[float], str] = percent) -> list[str]:
+    """Say what the best trial's accuracy is worth, in sentences.
+
+    Args:
+        say: how a share is written.
+    """
     told = [
-        f"On {luck.images:,} images an accuracy of {percent(luck.best)} has a standard error of "
+        f"On {luck.images:,} images an accuracy of {say(luck.best)} has a standard error of "
         f"{100 * luck.error:.2f} points, whatever the network."
     ]
     if luck.contenders > 1:
@@ -98,7 +105,7 @@ def luck_told(luck: Luck) -> list[str]:
             f"{luck.contenders} of {luck.trials} complete trials are so near the best that these images "
             f"cannot tell them apart. If they are equally good, the best of them is ahead by luck alone, and "
             f"about {100 * luck.likely:.1f} points above its own true accuracy.",
-            f"So expect about {percent(luck.expected)} of it on fresh images, and choose among these trials "
+            f"So expect about {say(luck.expected)} of it on fresh images, and choose among these trials "
             "by more seeds, not by this ranking.",
         ]
     elif luck.trials > 1:

@@ -142,7 +142,7 @@ def _one_trial(
         n_startup_trials=kept.STARTUP, seed=search.base.seed * 100_003 + number
     )
     study.pruner = optuna.pruners.MedianPruner(n_startup_trials=kept.UNPRUNED, n_warmup_steps=search.warm_up)
-    trial = study.ask(_distributions(search))
+    trial = study.ask(distributions_of(search))
     name = trial.user_attrs.get(kept.RUN) or f"trial-{number:03d}"
     trial.set_user_attr(kept.RUN, name)
     epochs, reported = search.base.epochs, 0
@@ -193,7 +193,8 @@ def _one_trial(
     bar.refresh()
 
 
-def _distributions(search: Search) -> dict[str, Any]:
+def distributions_of(search: Search) -> dict[str, Any]:
+    """Return the space of a search in Optuna's terms."""
     kinds = kept.import_optuna().distributions
     return {
         name: kinds.CategoricalDistribution(span.choices)

@@ -67,9 +67,15 @@ class Search:
 
 
 def search_of(base: TrainConfig, space: Mapping[str, Range], faces: Faces, device_kind: str) -> Search:
-    """Return the search of a configuration's space on a data set, whose test split it never asks for."""
+    """Return the search of a configuration's space on a data set, whose test split it never asks for.
+
+    Raises:
+        FercourseError: a configuration without an epoch.
+    """
     from fercourse.runs import layout_of
 
+    if base.epochs < 1:
+        raise FercourseError(f"epochs is {base.epochs}; a search needs trainings of 1 or more.")
     sizes = {split.split: len(split) for split in faces}
     data = {"layout": layout_of(faces), "fingerprint": faces.fingerprint, "sizes": sizes}
     return Search(base, space, data, device_kind)
