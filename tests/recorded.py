@@ -90,7 +90,7 @@ def example_search(trials: int = 12, *, seed: int = 0, **changes: Any) -> dict[s
             for name, span in space.items()
         }
         state = {5: "failed", 7: "pruned"}.get(number, "complete")
-        epochs = {"failed": 0, "pruned": 5, "complete": config.epochs}[state]
+        epochs = {"failed": 0, "pruned": config.epochs - 1, "complete": config.epochs}[state]
         value = None if state == "failed" else round(0.6 + 0.05 * random.random(), 6)
         params = rounded(params if number else values_of(config, space))
         rows.append(

@@ -112,8 +112,9 @@ def luck_told(luck: Luck, say: Callable[[float], str] = percent) -> list[str]:
         told.append("No other trial comes near it: most of its lead is its own.")
     if luck.trials > 1:
         told.append(
-            f"Had all {luck.trials} been equally good, luck would have given {100 * luck.most:.1f} points. "
-            "(Errors taken as independent; trials that see the same images share a part of theirs.)"
+            f"Had all {luck.trials} been equally good, luck would have given {100 * luck.most:.1f} points. Both "
+            "take the trials' errors as independent; trials that see the same images share a part of theirs, and "
+            "have less luck."
         )
     return told
 
