@@ -176,7 +176,7 @@ def test_a_search_that_was_stopped_finds_what_an_undisturbed_one_finds(
     if how == signal.SIGINT:
         assert "the same command goes on" in said
         assert "Traceback" not in said
-    # Its first epoch, of which the state was saved: in a training that began anew it would take other seconds.
+    # Its first epoch, of which the state was saved: of a training that began anew the seconds would differ.
     first = history.read_text().splitlines()[:2]
     main_of(goes)
     assert history.read_text().splitlines()[:2] == first

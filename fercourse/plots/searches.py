@@ -51,7 +51,7 @@ def best_so_far(
             color=PALETTE[1],
             alpha=0.25,
             linewidth=0,
-            label="expected luck of the best",
+            label="luck of the best",
         )
     ax.set_xlim(0.5, len(trials) + 0.5)
     ax.xaxis.set_major_locator(MaxNLocator(integer=True))

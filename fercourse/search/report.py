@@ -112,9 +112,9 @@ def luck_told(luck: Luck, say: Callable[[float], str] = percent) -> list[str]:
         told.append("No other trial comes near it: most of its lead is its own.")
     if luck.trials > 1:
         told.append(
-            f"Had all {luck.trials} been equally good, luck would have given {100 * luck.most:.1f} points. Both "
-            "take the trials' errors as independent; trials that see the same images share a part of theirs, and "
-            "have less luck."
+            f"Had all {luck.trials} been equally good, luck would have given {100 * luck.most:.1f} points. "
+            "The trials' errors are taken as independent here. Trials that see the same images share a part "
+            "of them, and have less luck."
         )
     return told
 
