@@ -7,12 +7,10 @@ from __future__ import annotations
 
 import functools
 import json
-import math
 import os
 import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +35,7 @@ from fercourse.packing import (  # noqa: F401 - to be found here
     unpack_floats,
     unpack_series,
 )
+from fercourse.schemas import check_schema
 
 MAX_BYTES = 15_000
 #: Epochs beyond which the columns of a history are packed: their digits would not fit.
@@ -88,20 +87,14 @@ class Record:
     @property
     def qualifiers(self) -> str:
         """What to say wherever the record is shown: 'CPU', 'shortened', 'val trained on too', or nothing."""
-        marks = []
-        if self.data["shortened"]:
-            marks.append("shortened")
-        if self.data["environment"]["device_kind"] == "cpu":
-            marks.append("CPU")
-        if self.data["data"]["layout"].startswith("synthetic"):
-            marks.append("drawn faces")
+        marks = [qualifiers_of(self.data)]
         if not holds_out_val(self.data["config"]):
             marks.append("val trained on too")
         if self.data["config"].get("soft_labels", "none") != "none":
             marks.append("FER+ votes")
         if self.tta != "none":
             marks.append(self.tta)
-        return ", ".join(marks)
+        return ", ".join(filter(None, marks))
 
     def has(self, split: str) -> bool:
         """Whether the record holds predictions on 'val' or 'test'."""
@@ -145,6 +138,18 @@ class Record:
         return {**values, **{key: self.data[split][key] for key in ("nll", "ece", "reliability")}}
 
 
+def qualifiers_of(data: Mapping[str, Any]) -> str:
+    """Return what to say of a record, of whatever kind: 'shortened', 'CPU', 'drawn faces', or nothing."""
+    marks = []
+    if data["shortened"]:
+        marks.append("shortened")
+    if data["environment"]["device_kind"] == "cpu":
+        marks.append("CPU")
+    if data["data"]["layout"].startswith("synthetic"):
+        marks.append("drawn faces")
+    return ", ".join(marks)
+
+
 @functools.lru_cache(maxsize=8)
 def labels_of(fingerprint: str, layout: str, split: str) -> tuple[np.ndarray, np.ndarray]:
     """Return labels, int64 (N,), and twins, bool (N,), of known data: FER-2013's, or the drawn faces'.
@@ -172,33 +177,13 @@ def labels_of(fingerprint: str, layout: str, split: str) -> tuple[np.ndarray, np
     )
 
 
-@functools.lru_cache(maxsize=1)
-def _validator() -> Any:
-    import jsonschema
-
-    schema = json.loads(resources.files("fercourse").joinpath("record.schema.json").read_text())
-
-    # JSON has NaN and numbers of 400 digits, and 1.0 is a whole number to it; to readers of a record none is.
-    def whole(_: Any, value: Any) -> bool:
-        return type(value) is int and abs(value) < 2**63
-
-    def number(_: Any, value: Any) -> bool:
-        return whole(_, value) or (type(value) is float and math.isfinite(value))
-
-    types = jsonschema.Draft202012Validator.TYPE_CHECKER.redefine_many({"integer": whole, "number": number})
-    return jsonschema.validators.extend(jsonschema.Draft202012Validator, type_checker=types)(schema)
-
-
 def check_record(data: Any, source: str) -> Record:
     """Return the record, if it is one.
 
     Raises:
         FercourseError: it does not follow ``record.schema.json`` or its parts do not fit each other.
     """
-    error = next(iter(sorted(_validator().iter_errors(data), key=lambda e: list(map(str, e.path)))), None)
-    if error is not None:
-        where = one_line("/".join(map(str, error.path)) or "the whole")
-        raise FercourseError(f"{source} is not a record: {where}: {one_line(error.message)}.")
+    check_schema(data, "record.schema.json", f"{source} is not a record")
     record = Record(data)
     try:
         json.dumps(data, allow_nan=False)  # what the schema leaves open, a configuration's values, included

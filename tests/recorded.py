@@ -91,3 +91,44 @@ def example(
     if with_test:
         record["test"] = split_of(table.labels[table.splits == 2], 0.6)
     return record
+
+
+def example_search(trials: int = 12, *, seed: int = 0, **changes: Any) -> dict[str, Any]:
+    """A record of a search, with a trial of each kind of end among them."""
+    from fercourse.search.space import rounded, space_of, values_of
+
+    config = make_config("small_vgg", "quick", seed=seed, **changes)
+    space = space_of(config)
+    random = np.random.default_rng(seed)
+    rows: list[dict[str, Any]] = []
+    for number in range(trials):
+        params = {
+            name: int(random.choice(span.choices)) if span.choices else random.uniform(span.low, span.high)
+            for name, span in space.items()
+        }
+        state = {5: "failed", 7: "pruned"}.get(number, "complete")
+        epochs = {"failed": 0, "pruned": config.epochs - 1, "complete": config.epochs}[state]
+        value = None if state == "failed" else round(0.6 + 0.05 * random.random(), 6)
+        params = rounded(params if number else values_of(config, space))
+        rows.append(
+            {"state": state, "value": value, "epochs": epochs, "seconds": 12.5 * epochs, "params": params}
+        )
+    shares = {name: {"share": 0.1, "by_chance": 0.3} for name in space}
+    shares[next(iter(space))]["share"] = 0.5
+    record = example("quick", model="small_vgg", seed=seed, **changes)
+    environment = {key: value for key, value in record["environment"].items() if key != "precision"}
+    environment["versions"] = {**environment["versions"], "optuna": "5.0.0"}
+    return {
+        "format": 1,
+        "name": f"{record['name']}-{trials}trials",
+        "shortened": record["shortened"],
+        "config": record["config"],
+        "space": {name: span.to_dict() for name, span in space.items()},
+        "sampler": "TPE",
+        "pruner": "median",
+        "environment": environment,
+        "data": record["data"],
+        "interruptions": 1,
+        "importances": shares,
+        "trials": rows,
+    }

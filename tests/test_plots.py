@@ -204,3 +204,25 @@ def test_seeds_are_dots_beside_the_paper_and_pending_without() -> None:
     assert [text.get_text() for text in ax.get_yticklabels()] == ["flip", "crop"]
     assert [text.get_text() for text in ax.get_legend().get_texts()] == ["one seed", "mean", "the paper"]
     drawn(ax)
+
+
+def test_the_best_so_far_is_of_trials_that_ran_to_their_end() -> None:
+    trials = [("complete", 0.5), ("pruned", 0.9), ("failed", None), ("complete", 0.4), ("complete", 0.6)]
+    ax = plots.best_so_far(trials, luck=0.02)
+    lines = {line.get_label(): np.asarray(line.get_xydata()) for line in ax.lines}
+    np.testing.assert_allclose(lines["best so far"][:, 1], [50, 50, 50, 50, 60])
+    np.testing.assert_allclose(lines["ran to its end"], [[1, 50], [4, 40], [5, 60]])
+    np.testing.assert_allclose(lines["stopped early"], [[2, 90]])
+    np.testing.assert_allclose(lines["failed"], [[3, 40]])
+    (band,) = ax.collections
+    corners = band.get_paths()[0].vertices[:, 1]
+    assert (corners.min(), corners.max()) == (58, 60)
+    drawn(ax)
+
+
+def test_shares_stand_beside_what_chance_gives() -> None:
+    ax = plots.shares({"lr": (0.7, 0.4), "batch_size": (0.3, 0.5)})
+    assert [bar.get_width() for bar in ax.patches] == pytest.approx([70, 30])
+    np.testing.assert_allclose(ax.lines[0].get_xdata(), [40, 50])
+    assert [tick.get_text() for tick in ax.get_yticklabels()] == ["lr", "batch size"]
+    drawn(ax)

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 from bs4 import BeautifulSoup
 from PIL import Image
-from recorded import example
+from recorded import example, example_search
 
 from fercourse.data import EMOTIONS
 from fercourse.data.hashes import OFFICIAL_FINGERPRINT, official
@@ -24,8 +24,9 @@ from fercourse.errors import FercourseError
 from fercourse.grids import FULL, GRIDS, INGREDIENTS, TEN_CROP, Row
 from fercourse.papers import TABLE2
 from fercourse.records import final_entries, is_final, pack_classes, results_folder, write_record
-from fercourse.results import PENDING, augmentations, choices, ingredients, networks, paper2
+from fercourse.results import PENDING, augmentations, choices, ingredients, networks, paper2, searches
 from fercourse.results.shown import LEVEL, RecordLinks, Shown, gain
+from fercourse.search.records import load_searches, write_search
 
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT / "book" / "_ext"))
@@ -42,7 +43,7 @@ OURS = [page for page in PAGES if "{result" in page.read_text(encoding="utf-8")]
 
 def bare(folder: Path) -> Path:
     """Return a folder of results with all that is committed but what was measured."""
-    measured = shutil.ignore_patterns("runs", "times", "ledger.json")
+    measured = shutil.ignore_patterns("runs", "times", "searches", "ledger.json")
     return Path(shutil.copytree(results_folder(), folder / "results", ignore=measured))
 
 
@@ -122,6 +123,7 @@ def three(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = fill(bare(tmp_path_factory.mktemp("three")), 3)
     write_times(folder)
     write_made_up_ensemble(folder)
+    write_search(example_search(), folder)
     return folder
 
 
@@ -467,6 +469,36 @@ def test_the_strong_table_keeps_views_and_splits_apart(results: Path) -> None:
     assert re.search(said, ingredients.strong_told())
 
 
+def test_a_search_is_told_with_its_luck(results: Path) -> None:
+    record = example_search(8)
+    values = {0: 0.60, 1: 0.61, 2: 0.70, 3: 0.50, 4: 0.695, 6: 0.40}
+    for number, value in values.items():
+        record["trials"][number]["value"] = value
+    write_search(record, results)
+    (one,) = load_searches(results)
+    told = "Trial 3 is the best, with 70.0% on val, 10.0 points more than trial 1, the recipe's own values"
+    # 895 of the 3,589 images of PublicTest are labelled happy.
+    assert searches.found_told() == f"{told}. Calling every face happy gives {895 / 3589:.1%}."
+    assert "2 of 6 complete trials are so near the best" in searches.luck()[1]
+    assert f"expect about {one.luck.expected:.1%}" in searches.luck()[2]
+    assert searches.state().endswith("8 trials: 6 complete, 1 stopped early, 1 failed.")
+    assert list(searches.best_table().frame.index) == ["3", "5", "2", "1, the recipe", "4", "7"]
+    assert searches.mattered().startswith("From 6 complete trials, lr has a larger share")
+    assert "70.0%, in trial 3" in figures.search_history().alt
+    links = searches.records_table().frame.loc[one.name, "record"]
+    page = BeautifulSoup(extension.table_html(searches.records_table(), "https://example.org"), "html.parser")
+    assert page.a["href"] == f"https://example.org/results/searches/{links.links[0][1]}.json"
+
+
+def test_the_search_that_says_most_is_shown(results: Path) -> None:
+    for trials, changes in ((20, {"epochs": 2}), (10, {}), (14, {}), (30, {"train_fraction": 0.1})):
+        write_search(example_search(trials, **changes), results)
+    shown = searches.main_search()
+    assert shown is not None
+    assert (len(shown.trials), shown.qualifiers) == (14, "")
+    assert len(searches.records_table().frame) == 4
+
+
 # --- The extension ------------------------------------------------------------------------------------------
 
 
@@ -568,7 +600,8 @@ def pages(
     folder = tmp_path_factory.mktemp(request.param)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("FERCOURSE_RESULTS", str(three if request.param == "filled" else bare(folder)))
-        contents = {page.stem: page.read_text(encoding="utf-8") for page in OURS}
+        # In a folder, as in the book: at the top, Sphinx has a page of its own that is called "search".
+        contents = {f"results/{page.stem}": page.read_text(encoding="utf-8") for page in OURS}
         book = Book(folder, {"index": "# A book\n", **contents})
         said = book.build()
         assert "There is no" not in said

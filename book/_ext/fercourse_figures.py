@@ -15,8 +15,9 @@ from matplotlib.ticker import LogLocator
 
 from fercourse import plots
 from fercourse.papers import EARLY, TABLE1, TABLE2
-from fercourse.results import PENDING, augmentations, choices, networks, paper2, pareto_front
+from fercourse.results import PENDING, augmentations, choices, networks, paper2, pareto_front, searches
 from fercourse.results.recorded import Group
+from fercourse.results.searches import marked_search
 from fercourse.results.shown import listed, marked
 
 #: Inches; the narrow one is shown where the screen has at most 600 pixels, at about its own size.
@@ -293,6 +294,54 @@ def scarce() -> Drawn:
     )
 
 
+def search_history() -> Drawn:
+    record = searches.main_search()
+    what = "accuracy on val of every trial of a search"
+    if record is None:
+        return _pending(what)
+    trials, luck = record.trials, record.luck
+    ended = {state: sum(t.state == state for t in trials) for state in ("complete", "pruned", "failed")}
+    return Drawn(
+        alt=f"{what[0].upper()}{what[1:]} with {marked_search(record)}, in order: {ended['complete']} ran to "
+        f"their end, {ended['pruned']} were stopped early, {ended['failed']} failed. Steps mark the best so "
+        f"far, which ends at {luck.best:.1%}, in trial {record.best.number}. Below it, a band of "
+        f"{100 * luck.likely:.1f} points is the luck to expect of the best.",
+        caption=f"The {what} with {marked_search(record)}, and the best so far. The band is the luck to "
+        "expect of the best, if those near it are equally good.",
+        heights=(4.0, 4.4),
+        draw=lambda ax: plots.best_so_far([(t.state, t.value) for t in trials], luck=luck.likely, ax=ax),
+    )
+
+
+def search_shares() -> Drawn:
+    record = searches.main_search()
+    what = "share of each hyperparameter in the differences between trials"
+    if record is None:
+        return _pending(what)
+    found = {
+        name: (values["share"], values["by_chance"])
+        for name, values in (record.data["importances"] or {}).items()
+    }
+    told = listed([f"{own:.0%} for {name.replace('_', ' ')} ({by:.0%})" for name, (own, by) in found.items()])
+    height = 1.3 + 0.36 * len(found)
+    return Drawn(
+        alt=f"Bars of the {what}, and in brackets what chance gives it at most in 19 of 20 deals: {told}.",
+        caption=f"The {what} with {marked_search(record)}. An upright line is what chance gives it at most "
+        "in 19 of 20 deals of the same accuracies to the trials.",
+        heights=(height, height + 0.3),
+        draw=lambda ax: plots.shares(found, ax=ax),
+    )
+
+
+def _pending(what: str) -> Drawn:
+    return Drawn(
+        alt=f"The place of a figure of the {what}: nothing is recorded yet, and a frame says {PENDING}.",
+        caption=f"The {what}.",
+        heights=(1.5, 1.5),
+        draw=lambda ax: plots.pending(what, ax=ax),
+    )
+
+
 FIGURES: dict[str, Callable[[], Drawn]] = {
     "table2-seeds": table2_seeds,
     "table2-parameters": table2_parameters,
@@ -305,4 +354,6 @@ FIGURES: dict[str, Callable[[], Drawn]] = {
     "paper2-matrix-basic": lambda: _matrix(_row("basic_cnn", 0.1)),
     "paper2-matrix-resnet": lambda: _matrix(_row("resnet50v2", 0.01)),
     "scarce": scarce,
+    "search-history": search_history,
+    "search-shares": search_shares,
 }

@@ -28,7 +28,7 @@ from sphinx.util.docutils import SphinxDirective, SphinxRole
 from fercourse.errors import FercourseError, nearest
 from fercourse.files import atomic_path
 from fercourse.records import results_folder
-from fercourse.results import PENDING, augmentations, choices, ingredients, networks, paper2
+from fercourse.results import PENDING, augmentations, choices, ingredients, networks, paper2, searches
 from fercourse.results.shown import RecordLinks, Shown
 
 TABLES: dict[str, Callable[[], Shown]] = {
@@ -59,6 +59,9 @@ TABLES: dict[str, Callable[[], Shown]] = {
     "strong-records": ingredients.strong_records,
     "extra": ingredients.extra_table,
     "extra-records": ingredients.extra_records,
+    "search": searches.best_table,
+    "search-space": searches.space_table,
+    "search-records": searches.records_table,
 }
 TEXTS: dict[str, Callable[[], str | list[str]]] = {
     "table2-state": networks.state,
@@ -84,6 +87,10 @@ TEXTS: dict[str, Callable[[], str | list[str]]] = {
     "ingredients-state": ingredients.state,
     "ingredients": ingredients.told,
     "strong": ingredients.strong_told,
+    "search-state": searches.state,
+    "search-found": searches.found_told,
+    "search-luck": searches.luck,
+    "search-mattered": searches.mattered,
 }
 #: Key of a page's metadata that says it shows results.
 SHOWS = "fercourse-results"
@@ -117,7 +124,10 @@ def _shared_sources() -> tuple[str, ...]:
     from fercourse import papers
 
     package = Path(fercourse.__file__).parent
-    names = ("results/recorded.py", "results/shown.py", "grids.py", "evaluate/significance.py")
+    names = (
+        *("results/recorded.py", "results/shown.py", "grids.py", "evaluate/significance.py"),
+        *("search/records.py", "search/report.py", "search/luck.py", "search/space.py"),
+    )
     return (str(papers.__file__), __file__, *(str(package / name) for name in names))
 
 
@@ -154,7 +164,7 @@ def table_html(shown: Shown, blob: str) -> str:
 def _cell(value: object, blob: str, row: str) -> str:
     if isinstance(value, RecordLinks) and value.links:
         links = (
-            f'<a href="{html.escape(blob)}/results/runs/{html.escape(name)}.json" '
+            f'<a href="{html.escape(blob)}/results/{value.folder}/{html.escape(name)}.json" '
             f'aria-label="{html.escape(f"{text} of {row}")}">{html.escape(text)}</a>'
             for text, name in value.links
         )

@@ -7,10 +7,11 @@ same in the book's light and dark theme, in Jupyter and on paper.
 
 from fercourse.plots.data import class_counts, faces, histogram, matrix
 from fercourse.plots.runs import by_share, spans
+from fercourse.plots.searches import best_so_far, shares
 from fercourse.plots.style import PALETTE, pending, use_style
 from fercourse.plots.training import accuracy_against_cost, history, ladder, seeds
 
 __all__ = [
-    "PALETTE", "accuracy_against_cost", "by_share", "class_counts", "faces", "histogram", "history", "ladder",
-    "matrix", "pending", "seeds", "spans", "use_style",
+    "PALETTE", "accuracy_against_cost", "best_so_far", "by_share", "class_counts", "faces", "histogram",
+    "history", "ladder", "matrix", "pending", "seeds", "shares", "spans", "use_style",
 ]  # fmt: skip

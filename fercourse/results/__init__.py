@@ -2,7 +2,7 @@
 
 A table fills by itself as its records land; only the papers' own numbers are typed (`fercourse.papers`).
 `recorded` finds a grid's records, and `shown` says them in a table's cells; `networks`, `augmentations`,
-`paper2`, `choices` and `ingredients` make the tables and sentences of the book's pages of results.
+`paper2`, `choices`, `ingredients` and `searches` make the tables and sentences of the pages of results.
 """
 
 from __future__ import annotations

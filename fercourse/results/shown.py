@@ -42,9 +42,10 @@ class Shown:
 
 @dataclass(frozen=True)
 class RecordLinks:
-    """A cell that leads to records: what each is called there, and the record's name."""
+    """A cell that leads to records: what each is called there, its name, and their folder in results."""
 
     links: tuple[tuple[str, str], ...] = field(default=())
+    folder: str = "runs"
 
     def __str__(self) -> str:
         return ", ".join(text for text, _ in self.links) or PENDING

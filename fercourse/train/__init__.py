@@ -1,6 +1,7 @@
 """Training: `loop`, `epoch` and `step`, optimiser and loss weights (`optim`), what it remembers (`state`)."""
 
 from fercourse.train.epoch import train_one_epoch
+from fercourse.train.failures import TrainingFailed
 from fercourse.train.loop import Fit, Labelled, fit
 from fercourse.train.optim import class_weights, log_prior, make_optimizer, make_scheduler, set_log_prior
 from fercourse.train.sampling import epoch_order, mixup_shares
@@ -11,6 +12,7 @@ __all__ = [
     "Labelled",
     "StepGraphs",
     "Totals",
+    "TrainingFailed",
     "class_weights",
     "epoch_order",
     "fit",

@@ -13,10 +13,14 @@ from fercourse.checkpoint import save_checkpoint
 from fercourse.errors import FercourseError
 
 
+class TrainingFailed(FercourseError):
+    """A training that its own values do not allow: the loss is no number, or memory does not suffice."""
+
+
 def stop_at_bad_loss(
     step: int, loss: float, indices: list[int], epoch: int, folder: Path | None, model: nn.Module
 ) -> NoReturn:
-    """Save the weights as they are and raise FercourseError naming step, loss and the batch's images."""
+    """Save the weights as they are and raise TrainingFailed naming step, loss and the batch's images."""
     saved = "no folder was given, so no state was saved"
     if folder is not None:
         path = folder / f"failed-epoch{epoch}-step{step}.safetensors"
@@ -24,7 +28,7 @@ def stop_at_bad_loss(
         save_checkpoint(path, model.state_dict(), facts)
         saved = f"the weights are in {path}"
     shown = ", ".join(map(str, indices[:8])) + (f", ... ({len(indices)} images)" if len(indices) > 8 else "")
-    raise FercourseError(
+    raise TrainingFailed(
         f"The loss became {loss:g} at step {step} of epoch {epoch}, on the training images {shown}; {saved}. "
         "A lower lr, or precision=fp32, often mends it."
     )

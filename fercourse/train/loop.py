@@ -24,7 +24,7 @@ from fercourse.evaluate import predict
 from fercourse.recipes import TrainConfig
 from fercourse.regularise import Ema
 from fercourse.train.epoch import train_one_epoch
-from fercourse.train.failures import batch_that_fits, is_out_of_memory, stop_at_bad_loss
+from fercourse.train.failures import TrainingFailed, batch_that_fits, is_out_of_memory, stop_at_bad_loss
 from fercourse.train.optim import (
     class_counts,
     class_weights,
@@ -123,9 +123,9 @@ def fit(
         on_epoch: called with the history after every epoch.
 
     Raises:
-        FercourseError: an unlabelled or empty split, a checkpoint of another training, a loss that is not
-            finite, targets that are missing or do not fit, memory that does not suffice (the message names a
-            batch size that does).
+        FercourseError: an unlabelled or empty split, a checkpoint of another training, targets that are
+            missing or do not fit; as `TrainingFailed` a loss that is not finite, memory that does not suffice
+            (the message names a batch size that does).
         KeyboardInterrupt: on Ctrl-C, after the state was saved.
     """
     for name, split in (("train", train), ("val", val)):
@@ -278,7 +278,7 @@ def fit(
     except RuntimeError as error:  # torch.OutOfMemoryError is one
         if not is_out_of_memory(error):
             raise
-        raise FercourseError(
+        raise TrainingFailed(
             f"Memory does not suffice for a batch of {config.batch_size} images of {config.model} on "
             f"{describe_device(place)}: {batch_that_fits(probe, config.batch_size)}."
         ) from error
