@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -160,7 +161,7 @@ class WithMaps(nn.Module):
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """(B, C, H, W) -> logits (B, classes) and maps (B, classes, h, w) of the features' size."""
-        dense = self.model.head[-1]  # type: ignore[index]
+        dense: Any = self.model.head[-1]  # type: ignore[index]
         features = self.model.forward_features(x)  # type: ignore[operator]
         maps = F.conv2d(features, dense.weight[:, :, None, None])
         return maps.mean((2, 3)) + dense.bias, maps

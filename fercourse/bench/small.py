@@ -37,18 +37,19 @@ def runner(job: Job, images: np.ndarray, device: torch.device) -> Callable[[int]
     from fercourse.evaluate import predict
     from fercourse.predict import load_network, load_small
 
+    pictures: Any = images
+    logits: Callable[[Any, int], Any]
     if device.type != "cpu":
-        model, on_device = load_small().to(device), torch.from_numpy(images).to(device)
+        model, pictures = load_small().to(device), torch.from_numpy(images).to(device)
 
-        def logits(some: Any, batch_size: int) -> Any:
+        def on_device(some: Any, batch_size: int) -> Any:
             return predict(model, some, batch_size=batch_size)
 
-        pictures: Any = on_device
+        logits = on_device
     else:
         file = VARIANTS[job.variant][0]
         path = None if file is None else Path(str(resources.files("fercourse"))) / "small" / file
         logits = load_network(path, threads=torch.get_num_threads()).logits
-        pictures = images
 
     def run(steps: int) -> None:
         left = steps * job.batch_size

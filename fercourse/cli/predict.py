@@ -93,8 +93,8 @@ def predict(
     if alone and faces == "auto":
         more = f" and {len(alone) - 3} others" if len(alone) > 3 else ""
         say(f"No face was found in {', '.join(alone[:3])}{more}: the largest square in the middle was taken.")
-    for error in errors:
-        typer.echo(f"fercourse: {error['error']}", err=True)
+    for told in errors:
+        typer.echo(f"fercourse: {told['error']}", err=True)
     if errors:
         typer.echo(f"fercourse: {len(errors)} of {len(files)} pictures could not be read.", err=True)
     if stopped:

@@ -155,7 +155,7 @@ def _by_torch(model: nn.Module) -> Callable[[np.ndarray, int], np.ndarray]:
     from fercourse.evaluate import predict as logits_of
 
     # The layout of training is faster on a CPU than the one that files are read into.
-    model.to(memory_format=pick_precision(model, torch.device("cpu"), "fp32").memory_format)  # type: ignore[call-overload]
+    model.to(memory_format=pick_precision(model, torch.device("cpu"), "fp32").memory_format)
     return lambda images, batch_size: logits_of(model, images, batch_size=batch_size)
 
 
