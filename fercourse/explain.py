@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -128,6 +129,42 @@ def inside(maps: Tensor, masks: Tensor) -> Tensor:
 def _starts(length: int, size: int, stride: int) -> range:
     """Return where squares begin so that they cover the whole length, the last one perhaps cut off."""
     return range(0, max(length - size, 0) + stride, stride)
+
+
+class WithMaps(nn.Module):
+    """A network with a pooled head that also returns where it sees each class.
+
+    Class activation maps (Zhou et al., 2016). The head takes each channel's mean over all places, then a
+    weighted sum for each class. Both are linear, so the order may be swapped: the weighted sum at each place
+    is that class's map, and ``logits == maps.mean((2, 3)) + bias``. So a map tells how much every place adds
+    to a logit, without gradients.
+
+    Args:
+        model: a network of `fercourse.models`; its weights are used, not copied.
+
+    Raises:
+        FercourseError: the head is not global average pooling and one dense layer.
+    """
+
+    def __init__(self, model: nn.Module) -> None:
+        super().__init__()
+        parts = [part for part in getattr(model, "head", ()) if not isinstance(part, nn.Dropout)]
+        kinds = [type(part) for part in parts]
+        if kinds != [nn.AdaptiveAvgPool2d, nn.Flatten, nn.Linear] or parts[0].output_size not in (1, (1, 1)):
+            names = ", ".join(kind.__name__ for kind in kinds) or "none"
+            raise FercourseError(
+                "Class activation maps need a head of global average pooling and one dense layer; this one "
+                f"has {names}. Use a network with a pooled head, or Grad-CAM."
+            )
+        self.model = model
+        self.train(model.training)
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """(B, C, H, W) -> logits (B, classes) and maps (B, classes, h, w) of the features' size."""
+        dense: Any = self.model.head[-1]  # type: ignore[index]
+        features = self.model.forward_features(x)  # type: ignore[operator]
+        maps = F.conv2d(features, dense.weight[:, :, None, None])
+        return maps.mean((2, 3)) + dense.bias, maps
 
 
 def _score(model: nn.Module, images: Tensor, targets: Tensor) -> Tensor:

@@ -180,7 +180,9 @@ def test_the_same_weights_give_the_same_bytes(exported, trained, tmp_path):
 
 
 def test_json(exported, trained, tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr(export_module, "export_onnx", lambda _, path: {**exported[1], "path": str(path)})
+    monkeypatch.setattr(
+        export_module, "export_onnx", lambda _, path, **__: {**exported[1], "path": str(path)}
+    )
     with pytest.raises(SystemExit) as ended:
         main(["export", str(trained("basic_cnn")), str(tmp_path / "m.onnx"), "--json"])
     assert ended.value.code in (0, None)
@@ -197,6 +199,48 @@ def fails(capsys, *arguments: object) -> str:
     assert captured.out == ""
     (line,) = captured.err.splitlines()
     return line
+
+
+def test_maps_are_a_second_output(trained, tmp_path, faces, capsys):
+    path = tmp_path / "model.onnx"
+    with pytest.raises(SystemExit) as ended:
+        main(["export", str(trained("small_vgg")), str(path), "--maps"])
+    assert not ended.value.code
+    images = faces.val.images[:5, None].astype(np.float32) / 255
+    network = load_best(trained("small_vgg"))[0]
+    assert_same_logits(path, network, images)
+    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+    assert [output.name for output in session.get_outputs()] == ["logits", "maps"]
+    (maps,) = session.run(["maps"], {"images": images})
+    assert maps.shape == (5, 7, 6, 6)
+    bias = network.head[-1].bias.detach().numpy()
+    np.testing.assert_allclose(maps.mean((2, 3)) + bias, logits(path, images), atol=1e-5)
+    assert "maps: float32 (N, 7, h, w)" in str(onnx.load(path).metadata_props)
+    capsys.readouterr()
+    assert "Class activation maps need a head of global average pooling" in fails(
+        capsys, trained("basic_cnn"), tmp_path / "other.onnx", "--maps"
+    )
+    assert_nothing_left(tmp_path, "model.onnx")
+
+
+def test_turned_maps_are_refused(trained, tmp_path, monkeypatch):
+    """Their means, and so the logits, are right; the places are not."""
+    right = export_module.to_onnx
+
+    def wrong(model, metadata):
+        proto = right(model, metadata)
+        for node in proto.graph.node:
+            for names in (node.input, node.output):
+                for place, name in enumerate(names):
+                    names[place] = "upright" if name == "maps" else name
+        turn = onnx.helper.make_node("Transpose", ["upright"], ["maps"], perm=[0, 1, 3, 2])
+        proto.graph.node.append(turn)
+        return proto
+
+    monkeypatch.setattr(export_module, "to_onnx", wrong)
+    with pytest.raises(FercourseError, match="was not written: on 1 images its maps differ from PyTorch's"):
+        export_onnx(trained("small_vgg"), tmp_path / "model.onnx", maps=True)
+    assert_nothing_left(tmp_path)
 
 
 def test_another_networks_answers_are_refused(trained, tmp_path, monkeypatch):

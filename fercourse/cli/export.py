@@ -14,6 +14,12 @@ from fercourse.cli.options import Json, app, print_json
 def export(
     run: Annotated[Path, typer.Argument(help="A folder that `fercourse train` wrote.")],
     path: Annotated[Path, typer.Argument(help="The file to write, such as model.onnx.")],
+    maps: Annotated[
+        bool,
+        typer.Option(
+            "--maps", help="Also give class activation maps, as the output `maps`; for pooled heads."
+        ),
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Write a run's best weights as an ONNX model, checked against PyTorch.
@@ -23,7 +29,7 @@ def export(
     """
     from fercourse.export import export_onnx
 
-    facts = export_onnx(run, path)
+    facts = export_onnx(run, path, maps=maps)
     if as_json:
         print_json(facts)
     else:
