@@ -65,7 +65,7 @@ def build_ensemble(candidates: Sequence[Candidate]) -> Ensemble:
     """Return the ensemble of some candidates: its members are chosen on val, whatever else they bring.
 
     Raises:
-        FercourseError: two candidates have one name or different data, or val was trained on.
+        FercourseError: two candidates have one name, different data or tracks, or val was trained on.
     """
     names = [each.name for each in candidates]
     for each in candidates:
@@ -73,6 +73,11 @@ def build_ensemble(candidates: Sequence[Candidate]) -> Ensemble:
             raise FercourseError(f"{each.name} was named twice; an ensemble weighs its members by itself.")
         if each.fingerprint != candidates[0].fingerprint:
             raise FercourseError(f"{each.name} and {names[0]} are of different data: no ensemble of them.")
+        if each.config.get("track") != candidates[0].config.get("track"):
+            raise FercourseError(
+                f"{each.name} is of the track {each.config.get('track')}, {names[0]} of "
+                f"{candidates[0].config.get('track')}: tracks are never mixed."
+            )
         if not holds_out_val(each.config):
             raise FercourseError(
                 f"{each.name} was trained on val, by which the members are chosen: leave it out."

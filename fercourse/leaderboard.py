@@ -115,8 +115,9 @@ def enter(
 def table(session: Session) -> pd.DataFrame:
     """Return the board: your networks and the recorded ones, the best on val first within each group.
 
-    A group is one data set and one recipe. Accuracies of different groups cannot be compared, those on drawn
-    faces and on FER-2013 least of all, so each stands under its own heading, this session's first.
+    A group is one data set and one recipe, with the track extra apart. Accuracies of different groups cannot
+    be compared, those on drawn faces and on FER-2013 least of all, so each stands under its own heading, this
+    session's first.
 
     Raises:
         FercourseError: the file is no leaderboard.
@@ -135,7 +136,8 @@ def table(session: Session) -> pd.DataFrame:
         rows.append(
             {
                 "name": label(record),
-                "group": f"FER-2013, recipe {record.recipe}",
+                "group": f"FER-2013, recipe {record.recipe}"
+                + ", track extra" * (record.data["config"]["track"] == "extra"),
                 "val_accuracy": val["accuracy"],
                 "val_images": val["n"],
                 "parameters": record.data["parameters"],

@@ -97,6 +97,8 @@ class Record:
             marks.append("drawn faces")
         if not holds_out_val(self.data["config"]):
             marks.append("val trained on too")
+        if self.data["config"].get("soft_labels", "none") != "none":
+            marks.append("FER+ votes")
         if self.tta != "none":
             marks.append(self.tta)
         return ", ".join(marks)

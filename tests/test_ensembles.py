@@ -107,6 +107,7 @@ def test_test_chooses_nothing(labels: np.ndarray) -> None:
     [
         ({"config": {"fit_on": "train+val"}}, "was trained on val"),
         ({"fingerprint": "0" * 64}, "different data"),
+        ({"config": {"track": "extra"}}, "tracks are never mixed"),
         ({"name": "first"}, "named twice"),
     ],
 )

@@ -134,6 +134,12 @@ def test_final_entries_mean_exactly_one_experiment():
     assert not is_final(make_config("resnet18", augment={"crop": 0.0, "flip": 0.0}).to_dict(), [entry])
 
 
+def test_votes_are_said_wherever_a_record_is_shown():
+    votes = example("strong", model="small_vgg", soft_labels="ferplus", track="extra", tta="flip")
+    assert Record(votes).qualifiers == "FER+ votes, flip"
+    assert votes["name"] == "small_vgg-strong-soft_labels=ferplus-tta=flip-seed0"
+
+
 def test_a_long_history_is_packed_to_the_same_digits():
     """Of 200 epochs; the curves that are drawn are those that were measured."""
     rows = [
