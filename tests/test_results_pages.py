@@ -402,10 +402,13 @@ def test_an_ingredient_is_told_alone_and_left_out(results: Path) -> None:
     assert "better without erasing; worse without mixup and ten crops at test time; " in left_out
     frame = ingredients.ingredients_table().frame
     assert float(frame.loc["mixup", "p, alone"].removeprefix("below ")) < LEVEL
-    assert re.match(r"-1\d\.\d\d \(", frame.loc["mixup", "alone"])
-    assert re.match(r"-\d+\.\d\d \(", frame.loc["mixup", "left out"])
-    assert re.match(r"\+\d+\.\d\d \(", frame.loc["erasing", "left out"])
-    assert re.match(r"-\d\.\d\d \(", frame.loc[TEN_CROP, "left out"])
+    for row, column, points in (
+        ("mixup", "alone", -10),
+        ("mixup", "left out", -10),
+        ("erasing", "left out", 8),
+        (TEN_CROP, "left out", -6),
+    ):
+        assert float(frame.loc[row, column].split()[0]) == pytest.approx(points, abs=2)
     assert frame.loc["dropout", "p, alone"].startswith(("0", "1"))
     # All comparisons are corrected together: the second smallest p, for one less.
     corrected = ingredients.corrected()

@@ -11,10 +11,15 @@ import numpy as np
 from fercourse.errors import FercourseError
 from fercourse.evaluate.metrics import checked_classes
 
-#: What is recorded as the rule of membership.
-RULE = "greedy forward selection with replacement by log-likelihood on val (Caruana et al., 2004)"
-#: Picks after which the selection ends at the latest: the hundredth of a hundred changes little.
+#: Picks that are tried: the hundredth of a hundred changes little.
 MOST_PICKS = 100
+#: What is recorded as the rule of membership.
+RULE = (
+    "greedy forward selection with replacement by log-likelihood on val, the likeliest of all of up "
+    f"to {MOST_PICKS} picks (Caruana et al., 2004)"
+)
+#: Nats by which likelihoods must differ to be told apart: sums of floats differ by less.
+_EQUAL = 1e-9
 
 
 @dataclass(frozen=True)
@@ -61,9 +66,11 @@ def select_members(
 ) -> Selection:
     """Return who belongs to the ensemble with the greatest likelihood on val that greedy picking finds.
 
-    Beginning with nobody, the candidate is added that makes the mean of probabilities most likely; one may be
-    picked again, which gives it more weight. It ends when nobody helps any more. Of equal candidates, the
-    first by name is taken, so that the same candidates give the same ensemble.
+    Beginning with nobody, the candidate is added that makes the mean of probabilities most likely, ``most``
+    times; one may be picked again, which gives it more weight. Of the ensembles on the way, the most likely
+    one is taken, the smallest of equals. It does not end at the first pick that does not help: beside one
+    strong network an equal share of a weak one may hurt, and a third of it help. Of equal candidates, the
+    first by name is picked, so that the same candidates give the same ensemble.
 
     Args:
         candidates: names to logits on val, (N, 7).
@@ -91,10 +98,9 @@ def select_members(
             name: float(-np.log(np.maximum((total + own) / (len(picks) + 1), 1e-30)).mean())
             for name, own in right.items()
         }
-        name = min(found, key=lambda each: found[each])
-        if course and found[name] >= course[-1]:
-            break
+        name = min(found, key=lambda each: round(found[each] / _EQUAL))
         total += right[name]
         picks.append(name)
         course.append(found[name])
-    return Selection(tuple(picks), tuple(course))
+    length = 1 + next(place for place, nll in enumerate(course) if nll <= min(course) + _EQUAL)
+    return Selection(tuple(picks[:length]), tuple(course[:length]))

@@ -171,8 +171,8 @@ def fit(
     saved_at = started = time.monotonic()
     before = state.seconds  # of this epoch, in an earlier process
     order = epoch_order(train.labels, config, state.epoch)
-    # At a fixed place on the device, refilled each epoch: a captured step reads it there.
     soft = None if targets is None else torch.from_numpy(targets).to(place)
+    # At a fixed place on the device, refilled each epoch: a captured step reads it there.
     shares = torch.zeros(steps, device=place) if config.mixup else None
     arguments: dict[str, Any] = {
         "generator": parts.generator,
