@@ -78,5 +78,5 @@ def shares(found: Mapping[str, tuple[float, float]], *, ax: Axes | None = None) 
     ax.set_ylim(len(found) - 0.5, -0.5)
     ax.set_xlim(0, 100)
     ax.set_xlabel("share of the differences, %")
-    ax.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=2)
+    ax.legend(loc="lower center", bbox_to_anchor=(0.4, 1.0), ncols=2, columnspacing=1.0)
     return ax

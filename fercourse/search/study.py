@@ -290,6 +290,7 @@ def trials_of(study: optuna.Study) -> list[Trial]:
         attributes, seen = trial.user_attrs, trial.intermediate_values
         reason = attributes.get(REASON, "")
         state = "failed" if reason else names[trial.state]
+        value = trial.value if state == "complete" else max(seen.values(), default=None)
         # As they were trained with: `config_of` rounds them.
         params = rounded({name: trial.params[name] for name in search.space if name in trial.params})
         found.append(
@@ -297,7 +298,7 @@ def trials_of(study: optuna.Study) -> list[Trial]:
                 number=len(found) + 1,
                 state=state,
                 params=params,
-                value=max(seen.values(), default=None) if state != "failed" else None,
+                value=None if state == "failed" else value,
                 epochs=len(seen),
                 seconds=float(attributes.get(SECONDS, 0.0)),
                 run=attributes.get(RUN, ""),
