@@ -213,13 +213,13 @@ def test_what_cannot_be_prepared_is_refused(faces: np.ndarray) -> None:
 # Files -----------------------------------------------------------------------------------------------------
 
 
-def bomb(path: Path) -> Path:
-    """A PNG of a few bytes that says it has 30,000 x 30,000 pixels."""
+def bomb(path: Path, side: int) -> Path:
+    """A PNG of a few bytes that says it has so many pixels a side."""
 
     def chunk(kind: bytes, data: bytes) -> bytes:
         return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
 
-    header = struct.pack(">IIBBBBB", 30_000, 30_000, 8, 0, 0, 0, 0)
+    header = struct.pack(">IIBBBBB", side, side, 8, 0, 0, 0, 0)
     path.write_bytes(
         b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", b"") + chunk(b"IEND", b"")
     )
@@ -247,10 +247,11 @@ def test_what_is_no_picture_is_told(tmp_path: Path, faces: np.ndarray) -> None:
     Image.fromarray(faces[0]).resize((300, 300)).save(tmp_path / "cut.jpg")
     (tmp_path / "cut.jpg").write_bytes((tmp_path / "cut.jpg").read_bytes()[:900])
     assert "is damaged or cut short" in said(tmp_path / "cut.jpg")
-    assert "would take more than 89,478,485 pixels" in said(bomb(tmp_path / "bomb.png"))
+    for side in (30_000, 10_000):  # Pillow refuses the first, and only warns of the second
+        assert "would take more than 89,478,485 pixels" in said(bomb(tmp_path / "bomb.png", side))
 
 
-@pytest.mark.parametrize("suffix", ["jpg", "png", "gif", "webp", "tif", "bmp"])
+@pytest.mark.parametrize("suffix", ["jpg", "png", "gif", "webp", "tif", "bmp", "ppm"])
 def test_a_damaged_file_is_one_sentence(tmp_path: Path, faces: np.ndarray, suffix: str) -> None:
     """Cut anywhere, or with bytes changed: a picture or a sentence, never another exception."""
     draw = np.random.default_rng(0)
@@ -258,10 +259,10 @@ def test_a_damaged_file_is_one_sentence(tmp_path: Path, faces: np.ndarray, suffi
     whole = bytearray((tmp_path / f"face.{suffix}").read_bytes())
     for _ in range(60):
         changed = bytearray(whole)
-        for place in draw.integers(0, len(whole), 3):
+        for place in draw.integers(0, min(len(whole), 120), 2):  # where a file says what it is
             changed[place] = draw.integers(256)
         path = tmp_path / f"changed.{suffix}"
-        path.write_bytes(changed[: draw.integers(1, len(whole) + 1)])
+        path.write_bytes(changed[: draw.choice([len(whole), draw.integers(1, len(whole))])])
         try:
             assert prepare(read_picture(path)).shape == (48, 48)
         except FercourseError as error:
