@@ -159,6 +159,7 @@ def test_a_training_on_train_and_val_is_measured_on_test_alone(capsys, small_fac
     assert run(capsys, *measure, "--split", "test")[0] == 0
     # Recorded, once final.yml lists it, with test alone.
     assert "not listed" in fails(capsys, *measure, "--split", "test", "--record")
+    (tmp_path / "results").mkdir(exist_ok=True)
     listed = "{epochs: 1, max_steps: 2, fit_on: train+val, schedule: cosine}"
     (tmp_path / "results" / "final.yml").write_text(
         f"- {{model: basic_cnn, recipe: smoke, why: a test, changes: {listed}}}\n"
