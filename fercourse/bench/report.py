@@ -55,9 +55,10 @@ def where(record: Mapping[str, Any]) -> str:
 def report(record: Mapping[str, Any]) -> str:
     """Return a record's summary as text."""
     summary = record["summary"]
-    lines = [
-        f"On {where(record)}, in batches of {record['settings']['batch_size']}: medians (least to greatest)."
-    ]
+    batches = f", in batches of {record['settings']['batch_size']}"
+    if record["settings"]["parts"] in (["small"], ("small",)):
+        batches = ""  # its table has a column for them
+    lines = [f"On {where(record)}{batches}: medians (least to greatest)."]
 
     def table(title: str, rows: list[list[str]]) -> None:
         if len(rows) > 1:
