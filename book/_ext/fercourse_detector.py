@@ -1,9 +1,9 @@
 """The page's face detector: weights from an npm package, as an ONNX file for the runtime in use.
 
-The package `@vladmandic/face-api` (MIT licence) ships the "tiny face detector" of face-api.js, a YOLO of seven
-layers, a byte a weight. Its own program is 1.3 MB of JavaScript with a second runtime in it, and would bring
-ages and names of faces within reach. The page needs one network of it: its weights are read here, and written
-as ONNX, together with the arithmetic from its answer to boxes.
+The package `@vladmandic/face-api` (MIT licence) ships the "tiny face detector" of face-api.js, a YOLO of
+seven layers, a byte a weight. Its own program is 1.3 MB of JavaScript with a second runtime in it, and would
+bring ages and names of faces within reach. The page needs one network of it: its weights are read here, and
+written as ONNX, together with the arithmetic from its answer to boxes.
 """
 
 from __future__ import annotations
@@ -74,6 +74,16 @@ def read_weights(weights: bytes, manifest: str) -> dict[str, Weights]:
     if start != len(weights):
         raise FercourseError(f"The detector's weights have {len(weights)} bytes; expected {start}.")
     return arrays
+
+
+def load_weights() -> dict[str, Weights]:
+    """Return the detector's weights, fetched if need be.
+
+    Raises:
+        FercourseError: the package cannot be fetched, or the weights are not the ones expected.
+    """
+    source = fercourse_npm.files_of(NAME, VERSION, INTEGRITY, MEMBERS)
+    return read_weights((source / WEIGHTS).read_bytes(), (source / MANIFEST).read_text(encoding="utf-8"))
 
 
 class _Graph:
@@ -184,10 +194,8 @@ def write_detector(folder: Path) -> None:
         FercourseError: the package cannot be fetched, or the weights are not the ones expected.
     """
     source = fercourse_npm.files_of(NAME, VERSION, INTEGRITY, MEMBERS)
-    weights = read_weights((source / WEIGHTS).read_bytes(), (source / MANIFEST).read_text(encoding="utf-8"))
-    folder.mkdir(parents=True, exist_ok=True)
     with atomic_path(folder / "detector.onnx") as path:
-        path.write_bytes(detector(weights))
+        path.write_bytes(detector(load_weights()))
     shutil.copyfile(source / "LICENSE", folder / "LICENSE.txt")
 
 
