@@ -4,9 +4,10 @@
 //
 // Face units: half the width of an average head is 1, u runs to the right of the picture, v downward, the origin
 // between eyes and nose. A stroke takes a pixel's grey g (0 black, 1 white) with its u and v, and returns its new grey.
-import tables from "./tables.js";
+"use strict";
 
-export { mountSliders } from "./sliders.js";
+import { mountControls } from "./sliders.js";
+import tables from "./tables.js";
 
 export const PARAMETERS = tables.parameters;
 export const ACTION_UNITS = tables.units.map(([name]) => name);
@@ -533,3 +534,12 @@ export const drawFace = (values, { size = 48 } = {}) => {
   }
   return new Uint8Array(pixels.buffer);
 };
+
+/**
+ * Put controls for a drawn face into `element` (sliders.js), and draw it whenever they change.
+ *
+ * `onChange(greys, size, values)` is called at once and after every change. `size`: the picture's side; the network's
+ * 48 look coarse on a screen. Returns what mountControls does.
+ */
+export const mountSliders = (element, onChange, { size = 96 } = {}) =>
+  mountControls(element, (values) => onChange(drawFace(values, { size }), size, values));

@@ -1,5 +1,8 @@
 // Controls for a drawn face: a button an emotion, a slider an action unit, the person, the picture. They stand alone:
 // the page gives them an element, and is told all the parameters of the face whenever one of them changes.
+"use strict";
+
+import { make } from "./dom.js";
 import tables from "./tables.js";
 
 /** What is shown of the parameters beside the units, in words; its range and its start come from the tables. */
@@ -30,18 +33,7 @@ const PICTURE = {
   noise: "Grain",
 };
 const STEP = 0.01;
-/** Parameters that Python's draw_faces sets when it takes a person; all others are the picture's. */
 const UNITS = tables.units.map(([name]) => name);
-
-const make = (name, attributes = {}, ...children) => {
-  const element = document.createElement(name);
-  for (const [key, value] of Object.entries(attributes)) {
-    if (key.startsWith("on")) element.addEventListener(key.slice(2), value);
-    else if (value !== false) element.setAttribute(key, value === true ? "" : value);
-  }
-  element.append(...children);
-  return element;
-};
 
 const round = (value, digits = 2) => Number(value.toFixed(digits));
 const percent = (value) => `${Math.round(100 * value)}%`;
@@ -85,7 +77,7 @@ const style = () => {
  *
  * Returns { values(), show(emotion), reset() }: the parameters now, an emotion as its button would show it, the start.
  */
-export const mountSliders = (element, onChange) => {
+export const mountControls = (element, onChange) => {
   style();
   const id = `sliders-${(counted += 1)}`;
   const state = { person: 0, units: {}, strength: 1, values: {}, emotion: "neutral" };
