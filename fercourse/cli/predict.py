@@ -87,7 +87,10 @@ def predict(
         if results:
             typer.echo(predictions(results))
         say(caution(network))
-    if alone := [row["file"] for row in results if row["found_by"] == "whole" and faces == "auto"]:
+    alone = [
+        row["file"] for row in results if row["found_by"] == "whole" and is_large(row["width"], row["height"])
+    ]
+    if alone and faces == "auto":
         more = f" and {len(alone) - 3} others" if len(alone) > 3 else ""
         say(f"No face was found in {', '.join(alone[:3])}{more}: the largest square in the middle was taken.")
     for error in errors:
@@ -107,8 +110,7 @@ def answer(path: Path, network: Network, how: str) -> dict[str, Any]:
     from fercourse.predict import centred_square, find_faces, predict, prepare, read_picture
 
     picture = read_picture(path)
-    # A picture of the size of the training images is a face that was cut already.
-    looked = how != "whole" and (how == "haar" or min(picture.size) > 48)
+    looked = how == "haar" or (how == "auto" and is_large(*picture.size))
     squares = find_faces(picture) if looked else []
     found_by = "haar" if squares or how == "haar" else "whole"
     if found_by == "whole":
@@ -130,6 +132,11 @@ def answer(path: Path, network: Network, how: str) -> dict[str, Any]:
             for square, row in zip(squares, probs, strict=True)
         ],
     }
+
+
+def is_large(width: int, height: int) -> bool:
+    """Whether a picture is larger than the training images: others are faces that were cut already."""
+    return min(width, height) > 48
 
 
 def caution(network: Network) -> str:

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 #: Beside the package's modules: weights, `small.json` and the model card.
 SMALL, WEIGHTS = "small", "small.safetensors"
+#: Faces answered at a time.
+BATCH_SIZE = 64
 
 
 @dataclass(frozen=True)
@@ -30,13 +32,14 @@ class Network:
 
     Attributes:
         name: a record's name, or the file's or folder's.
-        logits: uint8 (N, 48, 48) -> float32 (N, 7), in the order of `EMOTIONS`.
+        logits: uint8 (N, 48, 48), and how many to answer at a time -> float32 (N, 7), in the order of
+            `EMOTIONS`.
         temperature: what logits are divided by before the softmax: 1 unless it was fitted (Guo et al., 2017).
         accuracy: on FER-2013's test split; None where it is not known.
     """
 
     name: str
-    logits: Callable[[np.ndarray], np.ndarray]
+    logits: Callable[[np.ndarray, int], np.ndarray]
     temperature: float = 1.0
     accuracy: float | None = None
 
@@ -64,7 +67,7 @@ def predict(images: np.ndarray | Sequence[np.ndarray], network: Network | None =
     network = network or _small_network()
     if not len(faces):
         return np.zeros((0, len(EMOTIONS)), np.float32)
-    return softmax(network.logits(faces) / network.temperature, axis=1).astype(np.float32)
+    return softmax(network.logits(faces, BATCH_SIZE) / network.temperature, axis=1).astype(np.float32)
 
 
 def small_facts() -> dict[str, Any]:
@@ -110,8 +113,11 @@ def load_small() -> nn.Module:
     return model.eval()
 
 
-def load_network(source: str | os.PathLike[str] | None = None) -> Network:
+def load_network(source: str | os.PathLike[str] | None = None, *, threads: int | None = None) -> Network:
     """Return a network that `predict` takes: the small one (None), a run folder's best, or an ONNX file's.
+
+    Args:
+        threads: of onnxruntime; None for as many as there are processors, at most 4. PyTorch has its own.
 
     Raises:
         FercourseError: there is no such file or folder, it holds no network, or one that does not fit.
@@ -128,7 +134,7 @@ def load_network(source: str | os.PathLike[str] | None = None) -> Network:
         raise FercourseError(
             f"There is no network {path}: name a folder that `fercourse train` wrote, or an ONNX file."
         )
-    return _by_onnx(path)
+    return _by_onnx(path, threads or min(4, os.cpu_count() or 1))
 
 
 @functools.lru_cache(maxsize=1)
@@ -142,13 +148,18 @@ def _place(name: str) -> Path:
     return Path(str(resources.files("fercourse"))) / SMALL / name
 
 
-def _by_torch(model: nn.Module) -> Callable[[np.ndarray], np.ndarray]:
+def _by_torch(model: nn.Module) -> Callable[[np.ndarray, int], np.ndarray]:
+    import torch
+
+    from fercourse.device import pick_precision
     from fercourse.evaluate import predict as logits_of
 
-    return lambda images: logits_of(model, images)
+    # The layout of training is faster on a CPU than the one that files are read into.
+    model.to(memory_format=pick_precision(model, torch.device("cpu"), "fp32").memory_format)  # type: ignore[call-overload]
+    return lambda images, batch_size: logits_of(model, images, batch_size=batch_size)
 
 
-def _by_onnx(path: Path) -> Network:
+def _by_onnx(path: Path, threads: int) -> Network:
     try:
         import onnxruntime
     except ImportError as error:
@@ -158,7 +169,7 @@ def _by_onnx(path: Path) -> Network:
         ) from error
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3  # errors
-    options.intra_op_num_threads = min(4, os.cpu_count() or 1)  # by itself it pins them: containers forbid it
+    options.intra_op_num_threads = threads  # by itself it pins them, which containers forbid
     try:
         session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
     except Exception as error:  # its exceptions have no common base
@@ -168,9 +179,11 @@ def _by_onnx(path: Path) -> Network:
         ) from error
     inputs = {one.name: (one.type, list(one.shape)) for one in session.get_inputs()}
     outputs = {one.name: (one.type, list(one.shape)) for one in session.get_outputs()}
-    wanted, (kind, shape) = "images, float32 (N, 1, 48, 48)", inputs.get("images", ("", []))
-    if list(inputs) != ["images"] or kind != "tensor(float)" or shape[1:] != [1, 48, 48]:
-        raise FercourseError(f"{path} takes {shown(inputs)}; expected one input, {wanted}.")
+    kind, shape_in = inputs.get("images", ("", []))
+    if list(inputs) != ["images"] or kind != "tensor(float)" or shape_in[1:] != [1, 48, 48]:
+        raise FercourseError(
+            f"{path} takes {shown(inputs)}; expected one input, images, float32 (N, 1, 48, 48)."
+        )
     kind, shape = outputs.get("logits", ("", []))
     if kind != "tensor(float)" or len(shape) != 2 or shape[1] != len(EMOTIONS):
         raise FercourseError(f"{path} gives {shown(outputs)}; expected logits, float32 (N, {len(EMOTIONS)}).")
@@ -179,11 +192,11 @@ def _by_onnx(path: Path) -> Network:
     if classes != ",".join(EMOTIONS):
         raise FercourseError(f"{path} has the classes {shown(classes)}; expected {','.join(EMOTIONS)}.")
 
-    def logits(images: np.ndarray) -> np.ndarray:
-        rows = []
-        # A file may have been made for one image at a time: its first dimension is then a number.
-        step = session.get_inputs()[0].shape[0]
-        step = step if isinstance(step, int) else 64
+    # A file may have been made for one image at a time: its first dimension is then a number.
+    fixed = shape_in[0] if isinstance(shape_in[0], int) else None
+
+    def logits(images: np.ndarray, batch_size: int) -> np.ndarray:
+        rows, step = [], fixed or batch_size
         for start in range(0, len(images), step):
             batch = images[start : start + step, None].astype(np.float32) / 255
             try:
