@@ -130,6 +130,42 @@ def _starts(length: int, size: int, stride: int) -> range:
     return range(0, max(length - size, 0) + stride, stride)
 
 
+class WithMaps(nn.Module):
+    """A network with a pooled head that also returns where it sees each class.
+
+    Class activation maps (Zhou et al., 2016). The head takes each channel's mean over all places, then a
+    weighted sum for each class. Both are linear, so the order may be swapped: the weighted sum at each place
+    is that class's map, and ``logits == maps.mean((2, 3)) + bias``. So a map tells how much every place adds
+    to a logit, without gradients.
+
+    Args:
+        model: a network of `fercourse.models`; its weights are used, not copied.
+
+    Raises:
+        FercourseError: the head is not global average pooling and one dense layer.
+    """
+
+    def __init__(self, model: nn.Module) -> None:
+        super().__init__()
+        parts = [part for part in getattr(model, "head", ()) if not isinstance(part, nn.Dropout)]
+        kinds = [type(part) for part in parts]
+        if kinds != [nn.AdaptiveAvgPool2d, nn.Flatten, nn.Linear] or parts[0].output_size not in (1, (1, 1)):
+            names = ", ".join(kind.__name__ for kind in kinds) or "none"
+            raise FercourseError(
+                "Class activation maps need a head of global average pooling and one dense layer; this one "
+                f"has {names}. Use a network with a pooled head, or Grad-CAM."
+            )
+        self.model = model
+        self.train(model.training)
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """(B, C, H, W) -> logits (B, classes) and maps (B, classes, h, w) of the features' size."""
+        dense = self.model.head[-1]  # type: ignore[index]
+        features = self.model.forward_features(x)  # type: ignore[operator]
+        maps = F.conv2d(features, dense.weight[:, :, None, None])
+        return maps.mean((2, 3)) + dense.bias, maps
+
+
 def _score(model: nn.Module, images: Tensor, targets: Tensor) -> Tensor:
     """Return each image's logit of its target, (B,)."""
     if targets.shape != images.shape[:1] or targets.is_floating_point():

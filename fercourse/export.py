@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from torch import nn
 
 #: Name, dtype and shape of what goes in and what comes out; N is any number of images.
-INPUT, OUTPUT = "images", "logits"
+INPUT, OUTPUT, MAPS = "images", "logits", "maps"
 #: How far a logit may be from PyTorch's, as a share of the largest logit of the batch. Folded batch norm and
 #: another order of sums move the last digits of a float32; a wrong layer or weight moves the second.
 TOLERANCE = 1e-4
@@ -32,13 +32,18 @@ BATCHES = (1, 3, 64)
 PACKAGES = ("onnx", "onnxscript", "onnxruntime")
 
 
-def export_onnx(run: str | os.PathLike[str], path: str | os.PathLike[str]) -> dict[str, Any]:
+def export_onnx(
+    run: str | os.PathLike[str], path: str | os.PathLike[str], *, maps: bool = False
+) -> dict[str, Any]:
     """Write the best weights of a run folder as an ONNX model, after comparing it with PyTorch.
 
     The model's input ``images`` is float32 (N, 1, 48, 48) in [0, 1], its output ``logits`` float32 (N, 7) in
     the order of `fercourse.data.EMOTIONS`. The weights lie in the file itself, batch norm is folded into the
     convolutions, and the file's metadata say what it is (see `describe`); it holds no path of this machine.
     With the same versions of the libraries the same weights give the same bytes.
+
+    Args:
+        maps: also give the class activation maps as a second output, see `fercourse.explain.WithMaps`.
 
     Returns:
         ``path``, ``bytes``, ``name``, ``opset``, ``max_difference`` (the greatest absolute difference of a
@@ -47,9 +52,10 @@ def export_onnx(run: str | os.PathLike[str], path: str | os.PathLike[str]) -> di
 
     Raises:
         FercourseError: the folder holds no run or a damaged one; onnx, onnxscript or onnxruntime is missing;
-            the file cannot be written; the exporter fails, or its network answers differently. Whatever stood
-            at the path then still does.
+            the file cannot be written; the exporter fails, or its network answers differently; maps are asked
+            of a network without a pooled head. Whatever stood at the path then still does.
     """
+    from fercourse.explain import WithMaps
     from fercourse.runs import load_best, read_run
 
     _need_packages()
@@ -67,6 +73,9 @@ def export_onnx(run: str | os.PathLike[str], path: str | os.PathLike[str]) -> di
             f"{Path(run) / 'run.json'} or the checkpoint beside it lacks what an export tells of a run "
             f"({type(error).__name__}: {error}): restore the folder or train again."
         ) from error
+    if maps:
+        model = WithMaps(model)
+        metadata["maps"] = f"{MAPS}: float32 (N, 7, h, w); their means over places, plus a bias, are logits"
     with atomic_path(target) as temporary:
         proto = to_onnx(model, metadata)
         temporary.write_bytes(proto.SerializeToString(deterministic=True))
@@ -111,6 +120,8 @@ def describe(run: Mapping[str, Any], facts: Mapping[str, Any]) -> dict[str, str]
 def to_onnx(model: nn.Module, metadata: Mapping[str, str]) -> Any:
     """Return an `onnx.ModelProto` of a network in evaluation mode on the CPU, with these metadata.
 
+    A `fercourse.explain.WithMaps` has the output ``maps`` beside ``logits``.
+
     Raises:
         FercourseError: neither of PyTorch's exporters can translate it.
     """
@@ -133,7 +144,7 @@ def to_onnx(model: nn.Module, metadata: Mapping[str, str]) -> Any:
             "torch, onnx and onnxscript of about the same age, such as those of requirements.txt."
         )
     # The exporter writes down where in the source each node comes from, with the paths of this machine.
-    _clear_notes(proto)
+    clear_notes(proto)
     _keep_zero_padding(proto.graph)
     proto.graph.name = metadata.get("model", "fercourse")
     proto.domain = "fercourse"
@@ -163,28 +174,45 @@ def compare_with_torch(path: Path, model: nn.Module, shown: str) -> dict[str, An
     differences, largest = [], 0.0
     for batch in batches:
         with torch.inference_mode():
-            expected = model(torch.from_numpy(batch)).numpy()
+            answers = _answers(model, torch.from_numpy(batch))
         try:
-            (found,) = session.run([OUTPUT], {INPUT: batch})
+            given = session.run(_outputs(model), {INPUT: batch})
         except Exception as error:  # its exceptions have no common base
             raise FercourseError(
                 f"{shown} was not written: onnxruntime cannot run {len(batch)} images ({_first(error)})."
             ) from error
-        fits = found.shape == expected.shape and found.dtype == expected.dtype
-        differences.append(float(np.abs(found - expected).max()) if fits else np.inf)
-        largest = max(largest, float(np.abs(expected).max()))
-        if not differences[-1] <= TOLERANCE * np.abs(expected).max():  # not a number is no agreement either
-            raise FercourseError(
-                f"{shown} was not written: on {len(batch)} images its logits differ from PyTorch's by "
-                f"{differences[-1]:.2g}, more than {TOLERANCE:g} of the largest; try other versions of "
-                "torch, onnxscript and onnxruntime, such as those of requirements.txt."
-            )
+        for name, found, expected in zip(_outputs(model), given, answers, strict=True):
+            fits = found.shape == expected.shape and found.dtype == expected.dtype
+            difference = float(np.abs(found - expected).max()) if fits else np.inf
+            if not difference <= TOLERANCE * np.abs(expected).max():  # not a number is no agreement either
+                raise FercourseError(
+                    f"{shown} was not written: on {len(batch)} images its {name} differ from PyTorch's by "
+                    f"{difference:.2g}, more than {TOLERANCE:g} of the largest; try other versions of "
+                    "torch, onnxscript and onnxruntime, such as those of requirements.txt."
+                )
+            if name == OUTPUT:
+                differences.append(difference)
+                largest = max(largest, float(np.abs(expected).max()))
     return {
         "max_difference": max(differences),
         "max_logit": largest,
         "tolerance": TOLERANCE,
         "images": sum(map(len, batches)),
     }
+
+
+def _outputs(model: nn.Module) -> list[str]:
+    from fercourse.explain import WithMaps
+
+    return [OUTPUT, MAPS] if isinstance(model, WithMaps) else [OUTPUT]
+
+
+def _answers(model: nn.Module, images: Any) -> list[np.ndarray]:
+    from fercourse.explain import WithMaps
+
+    if not isinstance(model, WithMaps):
+        return [model(images).numpy()]
+    return [model.model(images).numpy(), model(images)[1].numpy()]  # logits of the network as it was
 
 
 def _first(error: Exception) -> str:
@@ -211,9 +239,7 @@ def _session(path: Path, shown: str) -> Any:
 
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3  # errors
-    options.intra_op_num_threads = (
-        torch.get_num_threads()
-    )  # by itself it pins threads, which containers forbid
+    options.intra_op_num_threads = torch.get_num_threads()  # by itself it pins them: containers forbid it
     try:
         return onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
     except Exception as error:  # its exceptions have no common base
@@ -239,7 +265,7 @@ def _by_graph_capture(model: nn.Module) -> Any:
         dynamo=True,
         verbose=False,
         input_names=[INPUT],
-        output_names=[OUTPUT],
+        output_names=_outputs(model),
         dynamic_shapes=({0: torch.export.Dim("batch")},),
     )
     assert program is not None
@@ -258,8 +284,8 @@ def _by_tracing(model: nn.Module) -> Any:
         file,  # type: ignore[arg-type]
         dynamo=False,
         input_names=[INPUT],
-        output_names=[OUTPUT],
-        dynamic_axes={INPUT: {0: "batch"}, OUTPUT: {0: "batch"}},
+        output_names=_outputs(model),
+        dynamic_axes={name: {0: "batch"} for name in (INPUT, *_outputs(model))},
     )
     return onnx.load_from_string(file.getvalue())
 
@@ -296,7 +322,7 @@ def _keep_zero_padding(graph: Any) -> None:
         graph.initializer.remove(tensor)
 
 
-def _clear_notes(message: Any) -> None:
+def clear_notes(message: Any) -> None:
     """Empty metadata_props and doc_string of a protobuf message and of every message in it."""
     for field, value in message.ListFields():
         if field.name in ("metadata_props", "doc_string"):
@@ -304,7 +330,7 @@ def _clear_notes(message: Any) -> None:
         elif field.type == field.TYPE_MESSAGE:
             several = not hasattr(value, "ListFields")
             for part in value if several else (value,):
-                _clear_notes(part)
+                clear_notes(part)
 
 
 @contextlib.contextmanager

@@ -70,6 +70,37 @@ def measured(split: str, values: Mapping[str, Any]) -> str:
     return "\n".join(lines) + "\n" + columns(rows) + "\n"
 
 
+def predictions(pictures: Sequence[Mapping[str, Any]]) -> str:
+    """Return what `fercourse predict` found as text: a line a face, with its likeliest labels."""
+    rows = [["picture", "face", "label", "how sure", "else"]]
+    for picture in pictures:
+        if not picture["faces"]:
+            rows.append([picture["file"], "none found", "-", "-", "-"])
+        for number, face in enumerate(picture["faces"], start=1):
+            square = face["square"]
+            place = f"{square['side']} px at {square['x']}, {square['y']}"
+            ranked = sorted(face["probabilities"].items(), key=lambda pair: -pair[1])
+            (label, first), *others = ranked
+            rows.append(
+                [
+                    picture["file"] if number == 1 else "",
+                    place if picture["found_by"] == "haar" else f"whole ({place})",
+                    label,
+                    f"{100 * first:.0f} %, {sureness(first)}",
+                    ", ".join(f"{name} {100 * value:.0f} %" for name, value in others[:2]),
+                ]
+            )
+    return columns(rows)
+
+
+def sureness(probability: float) -> str:
+    """Return a probability of the likeliest of seven labels in words."""
+    for least, words in ((0.9, "rather sure"), (0.6, "likely"), (0.4, "unsure")):
+        if probability >= least:
+            return words
+    return "a guess"
+
+
 def comparison(a: str, b: str, split: str, result: Mapping[str, Any]) -> str:
     """Return what `fercourse.evaluate.compare` found about networks A and B as text."""
     low, high = (100 * value for value in (result["low"], result["high"]))

@@ -7,8 +7,9 @@ import torch
 from torch import nn
 
 from fercourse.errors import FercourseError
-from fercourse.explain import grad_cam, input_gradients, inside, occlusion
+from fercourse.explain import WithMaps, grad_cam, input_gradients, inside, occlusion
 from fercourse.layers import ConvNormAct, pooled_head
+from fercourse.models import create_model
 
 
 @pytest.fixture
@@ -114,3 +115,33 @@ def test_what_does_not_fit_is_refused(network: nn.Module, images: torch.Tensor) 
         grad_cam(network, images, TARGETS, network[1][1])
     with pytest.raises(FercourseError, match="no gaps"):
         occlusion(network, images, TARGETS, size=4, stride=5)
+
+
+@pytest.fixture
+def small() -> nn.Module:
+    torch.manual_seed(0)
+    model = create_model("small_vgg")
+    nn.init.normal_(model.head[-1].bias)
+    model(torch.rand(16, 1, 48, 48))  # running statistics of their own
+    return model.eval()
+
+
+@torch.no_grad()
+def test_class_activation_maps_add_up_to_the_logits(small: nn.Module) -> None:
+    images = torch.rand(3, 1, 48, 48, generator=torch.Generator().manual_seed(2))
+    logits, maps = WithMaps(small)(images)
+    torch.testing.assert_close(logits, small(images), atol=1e-5, rtol=1e-5)
+    assert maps.shape == (3, 7, 6, 6)
+    torch.testing.assert_close(maps.mean((2, 3)) + small.head[-1].bias, logits, atol=1e-5, rtol=1e-5)
+    # By hand, at one place of one image: the weighted sum of the channels there.
+    features = small.forward_features(images)
+    torch.testing.assert_close(maps[1, :, 4, 2], small.head[-1].weight @ features[1, :, 4, 2])
+
+
+def test_maps_need_a_pooled_head() -> None:
+    with pytest.raises(FercourseError, match=r"this one has .*Linear, Hardswish, Linear"):
+        WithMaps(create_model("mobilenet_v3_small"))
+    with pytest.raises(FercourseError, match="this one has none"):
+        WithMaps(nn.Linear(2, 7))
+    with pytest.raises(FercourseError, match="global average pooling"):
+        WithMaps(create_model("vgg11", original_head=True))

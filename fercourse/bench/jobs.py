@@ -19,16 +19,19 @@ class Job:
     """One measurement.
 
     Attributes:
-        what: 'train', 'evaluate', 'matmul' or 'load'.
-        variant: 'usual', 'ours', the name of a `Rung`, of a choice in `SLOWER`, a number format or a reader.
+        what: 'train', 'evaluate', 'matmul', 'load' or 'small'.
+        variant: 'usual', 'ours', the name of a `Rung`, of a choice in `SLOWER`, a number format, a reader or
+            a program that runs the small network.
         model: name of the network; empty where there is none.
         round: measurements of one round are compared with each other.
+        batch_size: images at a time.
     """
 
     what: str
     variant: str
     model: str = ""
     round: int = 0
+    batch_size: int = BATCH_SIZE
 
 
 class Window:

@@ -34,7 +34,8 @@ def share(value: float | None) -> str:
 
 def scatter(record: Mapping[str, Any]) -> float:
     """Return how far the pairs of one network differ: greatest ratio to least, the median over networks."""
-    rows = record["summary"]["train"].values()
+    compared = [row for row in record["summary"].get("small", []) if row["variant"] != "PyTorch"]
+    rows = [*record["summary"]["train"].values(), *compared]
     return median([row["high"] / row["low"] for row in rows]) if rows else 1.0
 
 
@@ -108,6 +109,7 @@ def report(record: Mapping[str, Any]) -> str:
             for name, row in summary["load"].items()
         ],
     )
+    table("The small network, images a second", small_rows(record))
     return "\n".join(lines)
 
 
@@ -157,6 +159,27 @@ def markdown(records: Sequence[Mapping[str, Any]]) -> str:
     return "\n".join(parts)
 
 
+def small_rows(record: Mapping[str, Any]) -> list[list[str]]:
+    """Return what was measured of the small network as rows of text, the first with what stands in them."""
+    rows = [["program", "images at a time", "images a second", "ms an image", "ratio to PyTorch"]]
+    for row in record["summary"].get("small", []):
+        speed = row["value"]
+        rows.append(
+            [row["variant"], str(row["batch_size"]), f"{speed:,.0f}", f"{1000 / speed:.2f}", times(row)]
+        )
+    return rows
+
+
+def markdown_small(records: Sequence[Mapping[str, Any]]) -> str:
+    """Return the README's table of the small network from every record that has measured it."""
+    parts = []
+    for record in records:
+        lines = ["| " + " | ".join(row) + " |" for row in small_rows(record)]
+        lines.insert(1, "| --- |" + " ---: |" * 4)
+        parts.append(f"On {where(record)}: medians (least to greatest).\n\n" + "\n".join(lines) + "\n")
+    return "\n".join(parts)
+
+
 @functools.lru_cache(maxsize=1)
 def _validator() -> Any:
     import jsonschema
@@ -193,9 +216,13 @@ def read_record(path: str | os.PathLike[str]) -> dict[str, Any]:
     return check_record(record, str(path))
 
 
-def load_records(folder: str | os.PathLike[str] | None = None) -> list[dict[str, Any]]:
-    """Return every record in ``bench`` of the results folder, by name; none where there is none."""
-    return [read_record(path) for path in sorted((Path(folder or results_folder()) / "bench").glob("*.json"))]
+def load_records(folder: str | os.PathLike[str] | None = None, kind: str = "bench") -> list[dict[str, Any]]:
+    """Return every record in a folder of the results folder, by name; none where there is none.
+
+    Args:
+        kind: 'bench', or 'bench/small': records of the small network alone.
+    """
+    return [read_record(path) for path in sorted((Path(folder or results_folder()) / kind).glob("*.json"))]
 
 
 def write_record(record: dict[str, Any], path: str | os.PathLike[str]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import math
 import multiprocessing
 import os
@@ -15,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from fercourse.bench import small as small_network
 from fercourse.bench.jobs import BATCH_SIZE, FEWEST, WARM_UP, Job
 from fercourse.bench.loading import READERS
 from fercourse.bench.summary import summarise
@@ -26,7 +28,7 @@ if TYPE_CHECKING:
     from fercourse.data.faces import Faces
 
 MODELS = ("basic_cnn", "vgg11", "resnet18", "se_resnet34", "mobilenet_v3_small")
-PARTS = ("train", "ladder", "slower", "evaluate", "load")
+PARTS = ("train", "ladder", "slower", "evaluate", "load", "small")
 #: On a CPU only networks below so many million multiplications climb the ladder: others take minutes a rung.
 LADDER_MMACS = 100
 #: A product of matrices is the same all over again: longer tells no more.
@@ -125,7 +127,13 @@ def plan(
             rounds("evaluate", model, ["usual", "ours"])
     if "load" in settings.parts and source is not None:
         rounds("load", "", READERS)
-    return [Job("matmul", name) for name in sorted(formats)] + jobs
+    if "small" in settings.parts:
+        programs = small_network.variants(device.type)
+        for number, batch_size in itertools.product(range(settings.repeats), small_network.BATCH_SIZES):
+            ordered = programs if number % 2 == 0 else programs[::-1]
+            jobs.extend(Job("small", name, "small", number, batch_size) for name in ordered)
+    multiplied = settings.parts != ("small",)
+    return [Job("matmul", name) for name in sorted(formats) if multiplied] + jobs
 
 
 def expected_seconds(
@@ -136,6 +144,8 @@ def expected_seconds(
         return {"usual": 60.0, "ours": 5.0, "cached": 8.0}[job.variant]
     if job.what == "matmul":
         return settings.seconds + 2
+    if job.what == "small":
+        return settings.seconds + 4
     # Products fill most of a large network's time; a small one spends its time on memory instead.
     passes = 3 if job.what == "train" else 1
     slowly = 8 if job.variant == "bf16 on a CPU without it" else 2 if job.variant == "one thread" else 1

@@ -85,11 +85,12 @@ def ratios(
 
 
 def summarise(record: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the summary of a record's measurements: train, ladder, slower, evaluate and load.
+    """Return the summary of a record's measurements: train, ladder, slower, evaluate, load, and small if any.
 
     ``train``: a model's images a second by the usual loop and by ours, ratio, peak memory of both, the share
     of what the device multiplies at most that they reach, and ``most``, the images a second at that most. An
     image takes 6 operations for each multiply-accumulate: a product and a sum, forward and twice backward.
+    ``small``: for each program and batch size, images a second and their ratio to PyTorch's.
     """
     found: dict[str, Any] = {"train": {}, "ladder": {}, "slower": [], "evaluate": {}, "load": {}}
     rows = record["measurements"]
@@ -140,6 +141,13 @@ def summarise(record: Mapping[str, Any]) -> dict[str, Any]:
                 "seconds": pair["against"],
                 **{key: pair[key] for key in ("ratio", "low", "high")},
             }
+    if small := of("small", "small"):
+        found["small"] = [
+            {"variant": variant, "batch_size": size, **(ratios(some, variant, "PyTorch") or {})}
+            for size in sorted({row["batch_size"] for row in small})
+            for some in [[row for row in small if row["batch_size"] == size]]
+            for variant in dict.fromkeys(row["variant"] for row in some if row["round"] == 0)
+        ]
     return found
 
 

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from fercourse.bench import ladder, loading
+from fercourse.bench import ladder, loading, small
 from fercourse.bench.jobs import BATCH_SIZE, WARM_UP, Job, Window, take
 from fercourse.bench.memory import Memory
 from fercourse.bench.summary import SLOWER
@@ -32,6 +32,8 @@ def measure(job: Job, images: np.ndarray, labels: np.ndarray, device: torch.devi
     """
     if job.what == "matmul":
         return matmul(DTYPES[job.variant] or torch.float32, device, seconds)
+    if job.what == "small":
+        return measure_small(job, images, device, seconds)
     if job.variant == "one thread":
         torch.set_num_threads(1)
     torch.manual_seed(0)
@@ -67,6 +69,21 @@ def measure(job: Job, images: np.ndarray, labels: np.ndarray, device: torch.devi
         "threads": torch.get_num_threads(),
         "precision": precision.name,
         "channels_last": precision.channels_last,
+        **memory.peak(),
+    }
+
+
+def measure_small(job: Job, images: np.ndarray, device: torch.device, seconds: float) -> dict:
+    """Take a measurement of the small network; the images are bytes, as pictures are, and are scaled."""
+    memory = Memory(device)
+    run = small.runner(job, images, device)
+    steps, elapsed = take(run, seconds, WARM_UP[device.type], wait_for(device))
+    return {
+        "images_per_second": job.batch_size * steps / elapsed,
+        "steps": steps,
+        "seconds": elapsed,
+        "threads": torch.get_num_threads(),
+        "precision": small.VARIANTS[job.variant][1],
         **memory.peak(),
     }
 

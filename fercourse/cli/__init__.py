@@ -9,7 +9,7 @@ import typer
 
 # Imported for their commands; their order is that of the help.
 # isort: off
-from fercourse.cli import look, train, measure, grid, ledger, export, bench  # noqa: F401
+from fercourse.cli import look, train, measure, grid, ledger, predict, export, bench  # noqa: F401
 
 # isort: on
 from fercourse.cli.options import app

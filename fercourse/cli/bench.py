@@ -15,7 +15,7 @@ def bench(
     data: Data = None,
     models: Annotated[str | None, typer.Option(help="Networks to measure, with commas between.")] = None,
     parts: Annotated[
-        str | None, typer.Option(help="Of train,ladder,slower,evaluate,load; default: all of them.")
+        str | None, typer.Option(help="Of train,ladder,slower,evaluate,load,small; default: all of them.")
     ] = None,
     seconds: Annotated[float, typer.Option(help="How long each measurement lasts, at least.")] = 3.0,
     repeats: Annotated[int, typer.Option(help="How often each is taken, in turn with the others.")] = 3,
@@ -28,6 +28,9 @@ def bench(
     as_json: Json = False,
 ) -> None:
     """Measure how fast training is here, in turn with the loop that most FER repositories have.
+
+    The part `small` is the small network that travels with the package: how many pictures a second it answers
+    by PyTorch and, where onnxruntime is installed, by its ONNX files.
 
     Trains on drawn faces unless --data names something else: what is on the images does not change the speed.
     The readers of fer2013.csv are measured where --data is such a file.
