@@ -18,19 +18,19 @@ from served import served
 from fercourse.errors import FercourseError
 
 ROOT = Path(__file__).parents[1]
-sys.path[:0] = [str(ROOT / "book" / "_ext"), str(ROOT / "tools")]
-import detector_square
-import fercourse_demo
-import fercourse_detector
-import fercourse_npm
 
-del sys.path[:2]
+sys.path[:0] = [str(ROOT / "book" / "_ext"), str(ROOT / "tools")]
+
+import detector_square  # noqa: E402
+import fercourse_demo  # noqa: E402
+import fercourse_detector  # noqa: E402
+import fercourse_npm  # noqa: E402
 
 #: Faces in a picture of the folder, as ImageData where asked for.
 FIND = """async ([name, data, side]) => {
   const { findFaces } = await import("./demo/detect.js");
   const bitmap = await createImageBitmap(await (await fetch(name)).blob());
-  const canvas = Object.assign(document.createElement("canvas"), { width: bitmap.width, height: bitmap.height });
+  const canvas = new OffscreenCanvas(bitmap.width, bitmap.height);
   const context = canvas.getContext("2d");
   context.drawImage(bitmap, 0, 0);
   const source = data ? context.getImageData(0, 0, canvas.width, canvas.height) : canvas;
@@ -40,7 +40,7 @@ FIND = """async ([name, data, side]) => {
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The scripts as a build leaves them, the runtime, the detector, and a picture; skips without npm's files."""
+    """The scripts as a build leaves them, the runtime, the detector, and a picture."""
     folder = tmp_path_factory.mktemp("detect")
     shutil.copytree(ROOT / "book" / "_static" / "demo", folder / "demo")
     try:
@@ -74,7 +74,7 @@ def picture() -> Image.Image:
     return Image.fromarray(pytest.importorskip("skimage").data.astronaut())
 
 
-#: Where the face of that picture is: brows to chin and ear to ear lie within 155 to 295 across, 40 to 220 down.
+#: Where its face is, hair and all: left, top, right and bottom.
 WITHIN = (155, 40, 295, 220)
 
 
@@ -121,7 +121,8 @@ def test_a_book_without_the_detector_says_so(tab: Any) -> None:
     said = tab.evaluate(
         """async () => {
           const { findFaces } = await import("./demo/detect.js");
-          try { await findFaces(new ImageData(9, 9)); } catch (error) { return `${error.constructor.name}: ${error.message}`; }
+          const answer = findFaces(new ImageData(9, 9));
+          return answer.catch((error) => `${error.constructor.name}: ${error.message}`);
         }"""
     )
     assert said.startswith("Refused: ")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,11 @@ from fercourse.data.synthetic.tables import drawing_tables
 from fercourse.data.synthetic.units import LIMIT
 
 ROOT = Path(__file__).parents[1]
+
+sys.path.insert(0, str(ROOT / "book" / "_ext"))
+
+from fercourse_drawn import tables_module  # noqa: E402
+
 PAGE = """<!doctype html><html lang="en"><head><meta charset="utf-8"><title>Drawn faces</title>
 <meta name="viewport" content="width=device-width"></head>
 <body><main><h1>A drawn face</h1><div id="here"></div></main></body></html>"""
@@ -35,13 +41,6 @@ MOUNT = """async () => {
 @pytest.fixture(scope="module")
 def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The scripts as a build leaves them, below a path as on GitHub Pages."""
-    import sys
-
-    sys.path.insert(0, str(ROOT / "book" / "_ext"))
-    try:
-        from fercourse_drawn import tables_module
-    finally:
-        sys.path.pop(0)
     folder = tmp_path_factory.mktemp("drawn")
     shutil.copytree(ROOT / "book" / "_static" / "demo", folder / "demo")
     (folder / "demo" / "tables.js").write_text(tables_module(drawing_tables()))

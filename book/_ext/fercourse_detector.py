@@ -18,6 +18,7 @@ from typing import Any
 
 import fercourse_npm
 import numpy as np
+from fercourse_demo import PAGE
 from sphinx.application import Sphinx
 
 from fercourse.errors import FercourseError, one_line
@@ -201,7 +202,7 @@ def write_detector(folder: Path) -> None:
 
 def write(app: Sphinx, error: Exception | None) -> None:
     """Write the detector into the built book, or say why not; the page then says what is missing."""
-    if error is not None or app.builder.format != "html":
+    if error is not None or app.builder.format != "html" or PAGE not in app.env.found_docs:
         return
     try:
         write_detector(Path(app.outdir) / "_static" / PLACE)
@@ -209,6 +210,5 @@ def write(app: Sphinx, error: Exception | None) -> None:
         print(f"note: the book is built without a face detector: {one_line(reason, 400)}", file=sys.stderr)
 
 
-def setup(app: Sphinx) -> dict[str, bool]:
+def setup(app: Sphinx) -> None:
     app.connect("build-finished", write)
-    return {"parallel_read_safe": True}
