@@ -94,7 +94,7 @@ def test_prototypes_extremes_and_every_choice_are_pythons(tab: Any) -> None:
     units += [dict.fromkeys(faces.ACTION_UNITS, LIMIT), {}]
     rows = [faces.portraits(one, identity=place)[0] for place, one in enumerate(units)]
     happy = faces.emotion_units("happy")
-    for style in range(len(drawing_tables(0)["styles"])):
+    for style in range(len(drawing_tables(1)["styles"])):
         rows += [faces.portraits(happy, style=style, yaw=0.5, light_x=-0.4)[0]]
     for name, count in (("beard", 5), ("glasses", 3), ("collar", 3), ("occluder", 4)):
         more = {"occ_long": 1, "occ_wide": 0.25, "occ_tone": 0.3} if name == "occluder" else {}

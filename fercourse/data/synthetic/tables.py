@@ -17,14 +17,14 @@ from fercourse.data.synthetic.stream import Stream, keys
 from fercourse.data.synthetic.units import LIMIT, PROTOTYPES, UNIT_MEANINGS
 
 _SAMPLED = 2000  # faces that the usual range of a parameter is measured on
-_DIGITS = 8  # of a float32: more change nothing
+_DIGITS = 9  # of a float32: more change nothing
 
 
 def drawing_tables(people: int = 12) -> dict[str, Any]:
     """Return the renderer's tables, made of lists, names and numbers only.
 
     Args:
-        people: how many of the persons of `draw_faces` to include, from identity 0 on.
+        people: how many of the persons of `draw_faces` to include, from identity 0 on; at least 1.
 
     Returns:
         ``parameters``: their names, in order; ``units``: [name, meaning] of each action unit, in order;
