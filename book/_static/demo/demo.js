@@ -13,6 +13,7 @@ import { Square } from "./square.js";
 const HERE = new URL("./", import.meta.url);
 const LONGEST = 900; // pixels of the picture as it is shown
 const LOOKED_AT = 640; // pixels of the picture as the detector gets it
+const DRAWN = 192; // pixels of a face drawn with sliders
 const TITLE = document.title;
 
 const megabytes = (bytes) => `${(bytes / 1e6).toFixed(1)} MB`;
@@ -249,13 +250,17 @@ class Page {
   async draw() {
     try {
       this.drawing ??= import(new URL("drawn.js", HERE).href).then(({ mountSliders }) =>
-        mountSliders(this.panels.drawn, (values, side) => {
-          this.drawnFace = [values, side];
-          if (this.source === "drawn") this.put(fromGrey(values, side));
-        }),
+        mountSliders(
+          this.panels.drawn,
+          (face) => {
+            this.drawnFace = face;
+            if (this.source === "drawn") this.put(fromGrey(face, DRAWN));
+          },
+          { size: DRAWN },
+        ),
       );
       await this.drawing;
-      if (this.source === "drawn" && this.drawnFace) this.put(fromGrey(...this.drawnFace));
+      if (this.source === "drawn" && this.drawnFace) this.put(fromGrey(this.drawnFace, DRAWN));
     } catch (error) {
       this.sourceMessage.textContent = `Faces cannot be drawn here. ${sentence(error)}`;
     }
@@ -291,7 +296,7 @@ class Page {
       }
       this.sourceMessage.textContent = `Read: ${picture.width} × ${picture.height} pixels.`;
       this.put(picture);
-      if (this.data.modules.detect) await this.findFace();
+      if (this.data.modules.detect && this.current) await this.findFace(); // the runtime is there already
     } catch (error) {
       if (turn === this.opening) this.sourceMessage.textContent = sentence(error);
     }
@@ -411,6 +416,8 @@ class Page {
     this.startButton.textContent = `Start the network (${megabytes(size)} to load)`;
     this.startButton.disabled = Boolean(reason) || (this.choice === "own" && !this.own);
     this.startPanel.hidden = this.current !== null;
+    this.find.textContent = this.current ? "Find the face" : `Find the face (${megabytes(runtime.bytes)} to load)`;
+    this.find.disabled = Boolean(unable() || runtime.missing);
     if (reason) this.tellNetwork(reason, true);
   }
 
@@ -460,7 +467,7 @@ class Page {
         return;
       }
       const old = this.current;
-      this.current = { network, calibration: chosen ? this.data.calibration : null };
+      this.current = { network, calibration: chosen?.calibration ?? null };
       this.answer.forget();
       this.tellNetwork(this.introduced(chosen, network));
       this.look();
@@ -470,8 +477,7 @@ class Page {
     } finally {
       if (turn === this.turn) {
         this.bar.hidden = true;
-        this.startButton.disabled = false;
-        this.startPanel.hidden = this.current !== null;
+        this.offer();
       }
     }
   }

@@ -83,10 +83,10 @@ async function load(report) {
   return ort;
 }
 
-/** Shares that add up to one. */
-export function softmax(logits) {
+/** Shares that add up to one. The temperature, where a file names one, was fitted so that they mean what they say. */
+export function softmax(logits, temperature = 1) {
   const most = Math.max(...logits);
-  const raised = Array.from(logits, (value) => Math.exp(value - most));
+  const raised = Array.from(logits, (value) => Math.exp((value - most) / temperature));
   const sum = raised.reduce((a, b) => a + b, 0);
   return raised.map((value) => value / sum);
 }
@@ -96,11 +96,13 @@ class Network {
   constructor(ort, session, facts, classes) {
     Object.assign(this, { ort, session, ...facts, classes, times: [] });
     this.outputs = facts.maps ? ["logits", "maps"] : ["logits"];
+    const temperature = Number(facts.metadata.temperature);
+    this.temperature = temperature > 0 && Number.isFinite(temperature) ? temperature : 1;
   }
 
   /**
    * @param {Uint8Array} face 48 x 48 grey values.
-   * @returns {Promise<{logits: number[], probs: number[], maps: Float32Array|null, milliseconds: number}>}
+   * @returns {Promise<{logits: number[], probs: number[], maps: {values: Float32Array, side: number}|null, milliseconds: number}>}
    */
   async run(face) {
     const images = Float32Array.from(face, (value) => value / 255);
@@ -121,7 +123,7 @@ class Network {
     const cells = maps && maps.dims.length === 4 && maps.dims[1] === this.classes.length && maps.dims[2] === maps.dims[3];
     return {
       logits: [...logits.data],
-      probs: softmax(logits.data),
+      probs: softmax(logits.data, this.temperature),
       maps: cells ? { values: maps.data, side: maps.dims[2] } : null,
       milliseconds,
     };
