@@ -99,7 +99,8 @@ def test_a_damaged_copy_is_fetched_again(npm: ModuleType, asked: Callable, tmp_p
     assert len(kept(tmp_path)) == 1
 
 
-def test_what_is_not_the_pinned_archive_is_not_used(npm: ModuleType, asked: Callable, tmp_path: Path) -> None:
+@pytest.mark.usefixtures("asked")
+def test_what_is_not_the_pinned_archive_is_not_used(npm: ModuleType, tmp_path: Path) -> None:
     pack(tmp_path / "thing.tgz", CONTENT)
     other = pack(tmp_path / "other.tgz", {**CONTENT, "package/b.js": b"3\n"})
     with pytest.raises(FercourseError, match="as npm brought it has the SHA-512"):
@@ -107,6 +108,7 @@ def test_what_is_not_the_pinned_archive_is_not_used(npm: ModuleType, asked: Call
     assert not kept(tmp_path)
 
 
+@pytest.mark.usefixtures("asked")
 @pytest.mark.parametrize(
     ("integrity", "members", "words"),
     [
@@ -118,7 +120,7 @@ def test_what_is_not_the_pinned_archive_is_not_used(npm: ModuleType, asked: Call
     ],
 )
 def test_wrong_questions(
-    npm: ModuleType, asked: Callable, tmp_path: Path, integrity: str, members: list[str], words: str
+    npm: ModuleType, tmp_path: Path, integrity: str, members: list[str], words: str
 ) -> None:
     integrity = integrity or pack(tmp_path / "thing.tgz", CONTENT)
     with pytest.raises(FercourseError, match=words):
@@ -126,7 +128,8 @@ def test_wrong_questions(
     assert not kept(tmp_path)
 
 
-def test_an_archive_that_breaks_off(npm: ModuleType, asked: Callable, tmp_path: Path) -> None:
+@pytest.mark.usefixtures("asked")
+def test_an_archive_that_breaks_off(npm: ModuleType, tmp_path: Path) -> None:
     path = tmp_path / "thing.tgz"
     pack(path, CONTENT)
     path.write_bytes(path.read_bytes()[:150])
@@ -136,12 +139,12 @@ def test_an_archive_that_breaks_off(npm: ModuleType, asked: Callable, tmp_path: 
     assert not kept(tmp_path)
 
 
+@pytest.mark.usefixtures("asked")
 @pytest.mark.parametrize(
     ("variable", "words"), [("PATH", "npm is not installed"), ("FAKE_ARCHIVE", "is there a network")]
 )
 def test_without_npm_the_build_goes_on(
     npm: ModuleType,
-    asked: Callable,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     capfd: pytest.CaptureFixture[str],
@@ -162,7 +165,8 @@ def test_without_npm_the_build_goes_on(
     assert not list(tmp_path.glob("pages/**/*.mjs"))
 
 
-def test_files_are_put_where_pages_look(npm: ModuleType, asked: Callable, tmp_path: Path) -> None:
+@pytest.mark.usefixtures("asked")
+def test_files_are_put_where_pages_look(npm: ModuleType, tmp_path: Path) -> None:
     integrity = pack(tmp_path / "thing.tgz", CONTENT)
     app = SimpleNamespace(outdir=str(tmp_path / "pages"))
     assert npm.bring(app, "thing", "1.0.0", integrity, MEMBERS, "demo/thing") == ""
