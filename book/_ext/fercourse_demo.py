@@ -110,7 +110,8 @@ def networks(folder: Path) -> tuple[list[dict[str, Any]], str, dict[str, Any]]:
         measured = facts["files"][name]["test"]
         entry = {"id": label, "label": f"{facts['model']}, {label}", "file": name, "bytes": sizes[name]}
         says = f"right for {measured['accuracy']:.1%} of the test images"
-        found.append({**entry, "says": says, "calibration": calibration(measured)})
+        more = {"says": says, "temperature": facts["temperature"], "calibration": calibration(measured)}
+        found.append({**entry, **more})
     return found, "", facts
 
 

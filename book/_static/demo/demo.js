@@ -86,7 +86,7 @@ class Page {
   put(picture, square = null) {
     if (this.picture !== picture) this.picture?.close();
     this.picture = picture;
-    this.faces = [];
+    Object.assign(this, { faces: [], facePlace: -1 });
     const { width, height } = picture;
     const scale = Math.min(1, LONGEST / Math.max(width, height));
     Object.assign(this.canvas, { width: Math.round(width * scale), height: Math.round(height * scale) });
@@ -149,11 +149,11 @@ class Page {
         this.stageMessage.textContent = "No face was found: put the square on it by hand.";
         return;
       }
-      const at = this.faces.findIndex((face) => face.x === this.square.value.x && face.side === this.square.value.side) + 1;
-      const place = at % this.faces.length;
-      this.square.set(this.faces[place]);
-      const many = this.faces.length > 1;
-      this.stageMessage.textContent = many ? `The square is on face ${place + 1} of ${this.faces.length}; the button goes to the next.` : "The square is on the face.";
+      const many = this.faces.length;
+      this.facePlace = this.camera ? 0 : (this.facePlace + 1) % many;
+      this.square.set(this.faces[this.facePlace]);
+      const next = this.camera ? "" : "; the button goes to the next";
+      this.stageMessage.textContent = many > 1 ? `The square is on face ${this.facePlace + 1} of ${many}${next}.` : "The square is on the face.";
     } catch (error) {
       this.stageMessage.textContent = `Faces cannot be looked for here. ${sentence(error)}`;
     } finally {
@@ -391,7 +391,7 @@ class Page {
   starter() {
     this.startButton = make("button", { type: "button", class: "demo-start", onclick: () => this.start() }, "");
     this.bar = make("progress", { "aria-label": "Loading", max: 1, value: 0, hidden: true });
-    this.networkMessage = make("p", { class: "demo-message", role: "status" });
+    this.networkMessage = make("p", { class: "demo-message", role: "status", tabindex: "-1" });
     this.startPanel = make(
       "div",
       { class: "demo-start-panel" },
@@ -454,6 +454,7 @@ class Page {
     const turn = (this.turn = (this.turn ?? 0) + 1);
     const chosen = this.data.networks.find(({ id }) => id === this.choice);
     const { runtime } = this.data;
+    const held = document.activeElement === this.startButton; // which is about to go
     this.startButton.disabled = true;
     this.bar.hidden = false;
     this.tellNetwork("Loading.");
@@ -461,7 +462,7 @@ class Page {
       const whole = runtime.bytes + (chosen?.bytes ?? 0);
       const ort = await startRuntime((bytes) => (this.bar.value = bytes / whole));
       const buffer = chosen ? await download(new URL(chosen.file, HERE), (bytes) => (this.bar.value = (runtime.bytes + bytes) / whole)) : this.own;
-      const network = await openNetwork(ort, buffer, this.data.classes);
+      const network = await openNetwork(ort, buffer, this.data.classes, chosen?.temperature);
       if (turn !== this.turn) {
         await network.close();
         return;
@@ -470,16 +471,21 @@ class Page {
       this.current = { network, calibration: chosen?.calibration ?? null };
       this.answer.forget();
       this.tellNetwork(this.introduced(chosen, network));
+      if (held && [document.body, this.startButton].includes(document.activeElement)) this.networkMessage.focus();
       this.look();
       await old?.network.close();
     } catch (error) {
-      if (turn === this.turn) this.tellNetwork(sentence(error), true);
+      if (turn === this.turn) this.tellNetwork(sentence(error) + this.meanwhile(), true);
     } finally {
       if (turn === this.turn) {
         this.bar.hidden = true;
         this.offer();
       }
     }
+  }
+
+  meanwhile() {
+    return this.current ? " The network before it goes on answering." : "";
   }
 
   introduced(chosen, network) {
@@ -509,7 +515,7 @@ class Page {
     } catch (error) {
       this.own = null;
       const unread = error instanceof Refused ? error.message : `${file.name} could not be read.`;
-      this.tellNetwork(`${file.name} is refused. ${unread}`, true);
+      this.tellNetwork(`${file.name} is refused. ${unread}${this.meanwhile()}`, true);
       this.startButton.disabled = true;
       return;
     }

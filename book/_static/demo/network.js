@@ -93,11 +93,11 @@ export function softmax(logits, temperature = 1) {
 
 /** A network that is ready; `run` answers one face at a time. */
 class Network {
-  constructor(ort, session, facts, classes) {
+  constructor(ort, session, facts, classes, temperature) {
     Object.assign(this, { ort, session, ...facts, classes, times: [] });
     this.outputs = facts.maps ? ["logits", "maps"] : ["logits"];
-    const temperature = Number(facts.metadata.temperature);
-    this.temperature = temperature > 0 && Number.isFinite(temperature) ? temperature : 1;
+    const known = Number(temperature ?? facts.metadata.temperature);
+    this.temperature = known > 0 && Number.isFinite(known) ? known : 1;
   }
 
   /**
@@ -149,8 +149,9 @@ export const median = (values) => [...values].sort((a, b) => a - b)[Math.floor(v
  * @param {object} ort what `startRuntime` gave.
  * @param {ArrayBuffer} buffer the ONNX file.
  * @param {string[]} classes the words in the order of the logits.
+ * @param {number} [temperature] what logits are divided by; if not given, what the file's metadata say, or 1.
  */
-export async function openNetwork(ort, buffer, classes) {
+export async function openNetwork(ort, buffer, classes, temperature) {
   const facts = examine(buffer, classes);
   let session;
   try {
@@ -158,7 +159,7 @@ export async function openNetwork(ort, buffer, classes) {
   } catch (error) {
     throw new Refused(isMemory(error) ? OUT_OF_MEMORY : `The runtime cannot load this network: ${first(error)}`);
   }
-  const network = new Network(ort, session, facts, classes);
+  const network = new Network(ort, session, facts, classes, temperature);
   try {
     await network.run(new Uint8Array(SIDE * SIDE).fill(128)); // the first run is slow, and shows what comes out
   } catch (error) {
