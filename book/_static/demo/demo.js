@@ -53,16 +53,17 @@ class Page {
     this.overlay = make("div", { class: "demo-stage" }, this.canvas);
     this.square = new Square(this.overlay, () => this.refresh());
     this.on = make("p", { class: "demo-on", hidden: true }, make("span", { class: "demo-dot", "aria-hidden": "true" }), "The camera is on. Its pictures stay in this page.");
-    const { detect } = this.data.modules;
-    this.find = make("button", { type: "button", hidden: !detect, onclick: () => this.findFace() }, "Find the face");
+    this.find = make("button", { type: "button", onclick: () => this.findFace() }, "Find the face");
     this.following = make("input", { type: "checkbox" });
     this.followed = make("label", { class: "demo-check", hidden: true }, this.following, " the square follows the face");
     this.stageMessage = make("p", { class: "demo-message", role: "status" });
+    this.drawnPanel = make("div", { class: "demo-panel", hidden: true });
     this.stageSide = make(
       "div",
       { class: "demo-stage-side" },
       this.on,
       this.overlay,
+      this.drawnPanel,
       make(
         "div",
         { class: "demo-buttons" },
@@ -194,7 +195,7 @@ class Page {
     const { drawn } = this.data.modules;
     this.panels = {
       samples: this.samples(),
-      drawn: drawn ? make("div", { class: "demo-panel" }) : null,
+      drawn: drawn ? this.drawnPanel : null, // below the face, not above it
       file: this.files(),
       camera: this.cameras(),
     };
@@ -204,12 +205,14 @@ class Page {
     this.tabs = radios("demo-source", "Where the picture comes from", options.map((name) => [name, names[name]]), "samples", (name) => this.choose(name), {
       class: "demo-tabs",
     });
-    return make("div", { class: "demo-sources" }, this.tabs, Object.values(this.panels).filter(Boolean), this.sourceMessage);
+    return make("div", { class: "demo-sources" }, this.tabs, this.panels.samples, this.panels.file, this.panels.camera, this.sourceMessage);
   }
 
   /** Show one source; the camera is never left on behind another. */
   choose(source) {
     this.source = source;
+    this.element.dataset.source = source;
+    this.find.hidden = !(this.data.modules.detect && ["file", "camera"].includes(source));
     this.stopCamera();
     this.sourceMessage.textContent = "";
     for (const [name, panel] of Object.entries(this.panels)) if (panel) panel.hidden = name !== source;
@@ -399,7 +402,7 @@ class Page {
       this.bar,
       make("p", { class: "demo-help" }, "Loaded from this book's own folder, once; afterwards the page needs no network."),
     );
-    return make("div", {}, this.startPanel, this.networkMessage);
+    return make("div", { class: "demo-starter" }, this.startPanel, this.networkMessage);
   }
 
   tellNetwork(words, wrong = false) {
