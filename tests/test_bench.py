@@ -21,12 +21,14 @@ import torch
 from torch import nn
 from torchvision import transforms
 
-from fercourse.bench import ladder, usual
+from fercourse.bench import ladder, usual, worker
+from fercourse.bench import small as small_network
 from fercourse.bench.jobs import FEWEST, Job, Window, take
 from fercourse.bench.report import (
     check_record,
     load_records,
     markdown,
+    markdown_small,
     read_record,
     report,
     times,
@@ -373,6 +375,85 @@ def test_records_hold_nothing_of_the_machine_they_come_from(root: Path) -> None:
     for record in load_records(root / "results"):
         assert not record["environment"]["commit"].endswith("+changes"), "measure from a clean checkout"
         assert record["data"]["layout"] in ("synthetic", "fer2013.csv")
+
+
+# The small network -----------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def answered(tmp_path_factory, small_file: Path) -> dict:
+    """One round of the small network, one picture at a time, made by the command itself."""
+    pytest.importorskip("onnxruntime")
+    path = tmp_path_factory.mktemp("bench") / "small.json"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(small_network, "BATCH_SIZES", (1,))
+        with pytest.raises(SystemExit) as ended:
+            main(["bench", "--parts", "small", "--seconds", "0", "--repeats", "1", "--device", "cpu",
+                  "--data", str(small_file), "--quiet", "--out", str(path)])  # fmt: skip
+    assert not ended.value.code
+    return read_record(path)
+
+
+def test_the_small_network_s_programs_take_turns() -> None:
+    pytest.importorskip("onnxruntime")
+    jobs = plan(Settings(models=("basic_cnn",), parts=("small",), repeats=2), {"basic_cnn": 33.1}, CPU)
+    programs = ["PyTorch", "onnxruntime", "onnxruntime, 8 bits"]
+    assert [(job.what, job.variant) for job in jobs[:3]] == [("small", name) for name in programs]
+    assert [job.variant for job in jobs if job.round == 1 and job.batch_size == 64] == programs[::-1]
+    assert sorted({(job.round, job.batch_size) for job in jobs}) == [(0, 1), (0, 64), (1, 1), (1, 64)]
+    assert len(jobs) == 12
+    assert small_network.variants("cuda") == ["PyTorch"]
+
+
+def test_a_record_of_the_small_network(answered: dict) -> None:
+    assert [row["precision"] for row in answered["measurements"]] == ["fp32", "fp32", "int8"]
+    assert {row["batch_size"] for row in answered["measurements"]} == {1}
+    first, *others = answered["summary"]["small"]
+    assert (first["variant"], first["ratio"]) == ("PyTorch", 1)
+    for row, measurement in zip(others, answered["measurements"][1:], strict=True):
+        assert row["value"] == measurement["images_per_second"]
+        assert row["ratio"] == row["value"] / first["value"]
+    text = report(answered)
+    assert "The small network, images a second" in text
+    assert "Training" not in text
+    assert f"{others[1]['ratio']:.2f}x" in markdown_small([answered])
+    damaged = copy.deepcopy(answered)
+    damaged["measurements"][0].pop("batch_size")
+    with pytest.raises(FercourseError, match="'batch_size' is a required property"):
+        check_record(damaged, "It")
+
+
+@pytest.mark.parametrize("variant", small_network.VARIANTS)
+def test_every_program_answers_as_many_images_as_are_counted(variant: str, monkeypatch) -> None:
+    pytest.importorskip("onnxruntime")
+    from fercourse import predict as package
+
+    asked: list[tuple[int, int]] = []
+    right = package.load_network
+
+    def counted(path, **options):
+        network = right(path, **options)
+
+        def logits(images: np.ndarray, batch_size: int) -> np.ndarray:
+            found = network.logits(images, batch_size)
+            asked.append((len(found), batch_size))
+            return found
+
+        return package.Network(network.name, logits)
+
+    monkeypatch.setattr(package, "load_network", counted)
+    images = np.random.default_rng(0).integers(0, 256, (10, 48, 48), dtype=np.uint8)
+    found = worker.measure(Job("small", variant, "small", 0, 4), images, np.zeros(10, int), CPU, 0)
+    assert {size for _, size in asked} == {4}
+    taken = 4 * (found["steps"] + 1)  # and a batch to warm up
+    assert sum(count for count, _ in asked) == taken
+    assert found["images_per_second"] == pytest.approx(4 * found["steps"] / found["seconds"])
+
+
+def test_the_readme_shows_the_small_network(root: Path) -> None:
+    text = (root / "README.md").read_text(encoding="utf-8")
+    table = markdown_small(load_records(root / "results", "bench/small"))
+    assert readme.with_table(text, table, *readme.SMALL) == text, "run `python tools/readme.py`"
 
 
 # Ends ------------------------------------------------------------------------------------------------------

@@ -167,14 +167,19 @@ def best_temperature(labels: np.ndarray, logits: np.ndarray) -> float:
     return round(float(np.exp(minimize_scalar(loss, bounds=(-2, 2), method="bounded").x)), 3)
 
 
-def measured(split: FaceSet, logits: np.ndarray, temperature: float) -> dict[str, float]:
-    """Return what small.json says of one file on one split."""
+def measured(split: FaceSet, logits: np.ndarray, temperature: float) -> dict[str, Any]:
+    """Return what small.json says of one file on one split; with temperature, where nothing else is said."""
     plain, shared = (metrics(split.labels, logits=logits / t) for t in (1.0, temperature))
     return {
         "accuracy": round(shared["accuracy"], 6),
         "nll": round(shared["nll"], 6),
         "ece": round(shared["ece"], 6),
         "ece_without_temperature": round(plain["ece"], 6),
+        # How often it is right when it is how sure: the book's page tells it beside every answer.
+        "reliability": {
+            **shared["reliability"],
+            "confidence_sum": [round(value, 3) for value in shared["reliability"]["confidence_sum"]],
+        },
     }
 
 

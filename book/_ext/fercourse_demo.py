@@ -7,7 +7,6 @@ the page, which says so in words.
 
 from __future__ import annotations
 
-import html
 import json
 import shutil
 from collections.abc import Iterable, Mapping
@@ -16,6 +15,8 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
+import fercourse_detector
+import fercourse_drawn
 import numpy as np
 from docutils import nodes
 from fercourse_npm import bring
@@ -81,20 +82,20 @@ def _join(one: dict[str, Any], other: Mapping[str, Any]) -> None:
     one["hits"] += other["hits"]
 
 
-def calibration(name: str) -> dict[str, Any] | None:
-    """Return how often the recorded network is right, by how sure it is, on test (on val without test).
+def calibration(measured: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Return how often a file's network is right, by how sure it is, on test.
 
-    ``split``, ``n``, ``accuracy`` and ``bins`` as `joined_bins` gives them; None without such a record.
+    Args:
+        measured: what small.json says of the file on test: ``accuracy``, ``reliability``.
+
+    Returns:
+        ``split``, ``n``, ``accuracy`` and ``bins`` as of `joined_bins`; None where nothing is counted.
     """
-    from fercourse.records import load_records
-
-    for record in load_records():
-        if record.name == name:
-            split = "test" if record.has("test") else "val"
-            measured = record.metrics(split)
-            bins = joined_bins(measured["reliability"])
-            return {"split": split, "n": measured["n"], "accuracy": measured["accuracy"], "bins": bins}
-    return None
+    if "reliability" not in measured:
+        return None
+    bins = joined_bins(measured["reliability"])
+    n = sum(one["count"] for one in bins)
+    return {"split": "test", "n": n, "accuracy": measured["accuracy"], "bins": bins}
 
 
 def networks(folder: Path) -> tuple[list[dict[str, Any]], str, dict[str, Any]]:
@@ -106,10 +107,11 @@ def networks(folder: Path) -> tuple[list[dict[str, Any]], str, dict[str, Any]]:
         return [], WITHOUT, {}
     found = []
     for name, label in LABELS.items():
-        says = facts["files"][name]
-        shown = f"{says['test']['accuracy']:.1%} on test" if "test" in says else ""
+        measured = facts["files"][name]["test"]
         entry = {"id": label, "label": f"{facts['model']}, {label}", "file": name, "bytes": sizes[name]}
-        found.append({**entry, "says": shown})
+        says = f"right for {measured['accuracy']:.1%} of the test images"
+        more = {"says": says, "temperature": facts["temperature"], "calibration": calibration(measured)}
+        found.append({**entry, **more})
     return found, "", facts
 
 
@@ -139,7 +141,6 @@ def collect(
         "classes": list(EMOTIONS),
         "networks": found,
         "missing": missing,
-        "calibration": calibration(facts["record"]) if facts else None,
         "modules": {name: (scripts / f"{name}.js").exists() for name in ("drawn", "detect")},
     }
     sheet, words = samples()
@@ -165,7 +166,7 @@ def collect(
 def calibration_table(counted: Mapping[str, Any] | None) -> str:
     """Return the table of how often the network is right when it is how sure, as HTML."""
     if counted is None:
-        return "<p>Pending: the network's record is not here.</p>"
+        return "<p>Pending: there is no count of the network's answers here.</p>"
     rows = [
         f"<tr><th scope='row'>{one['from']:.0%} to {one['to']:.0%}</th><td>{one['count']:,}</td>"
         f"<td>{one['hits']:,}</td><td>{one['hits'] / one['count']:.0%}</td></tr>"
@@ -187,14 +188,20 @@ class Demo(SphinxDirective):
 
     def run(self) -> list[nodes.Node]:
         if self.arguments[0] == "calibration":
-            inside = calibration_table(_now["data"]["calibration"])
+            found = _now["data"]["networks"]
+            inside = calibration_table(found[0]["calibration"] if found else None)
         elif self.arguments[0] == "app":
             inside = f'<div class="demo"><p>{WAITING}</p></div>'
         else:
-            raise self.error(
-                f"no part of the page is called {html.escape(self.arguments[0])}: app or calibration"
-            )
+            raise self.error(f"{self.arguments[0]!r} is no part of the page: app or calibration")
         return [nodes.raw("", inside, format="html")]
+
+
+def bring_modules(app: Sphinx, error: Exception | None) -> None:
+    """Write what drawing and finding faces need, into a book that has the page."""
+    if PAGE in app.env.found_docs:
+        fercourse_drawn.write(app, error)
+        fercourse_detector.write(app, error)
 
 
 def add_scripts(
@@ -210,3 +217,4 @@ def setup(app: Sphinx) -> None:
     app.add_directive("demo", Demo)
     app.connect("env-get-outdated", collect)
     app.connect("html-page-context", add_scripts, priority=500)
+    app.connect("build-finished", bring_modules)

@@ -17,7 +17,7 @@ SIDE = 48  # of the training images
 #: What transparent pixels lie over: grey, which is nearest to any background.
 BEHIND = 128
 #: Formats that are read. Others that Pillow knows run programs of their own (EPS) or hold no photographs.
-FORMATS = ("JPEG", "MPO", "PNG", "GIF", "BMP", "WEBP", "TIFF", "PPM", "AVIF", "JPEG2000", "TGA", "ICO")
+FORMATS = ("JPEG", "PNG", "GIF", "BMP", "WEBP", "TIFF", "PPM", "AVIF", "JPEG2000", "TGA", "ICO")
 
 
 class Square(NamedTuple):
@@ -42,14 +42,15 @@ def read_picture(path: str | os.PathLike[str]) -> Image.Image:
         raise FercourseError(f"{path} is a folder; expected a picture.")
     if not path.exists():
         raise FercourseError(f"There is no picture {path}: look at the name and the folder.")
-    known = {name for name in FORMATS if name in Image.registered_extensions().values()}
+    Image.init()
+    known = [name for name in FORMATS if name in Image.OPEN]  # which there are depends on Pillow's version
     try:
         if not path.stat().st_size:
             raise FercourseError(f"{path} is empty: copy or save the picture again.")
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of what is odd in a file's notes
             warnings.simplefilter("error", Image.DecompressionBombWarning)
-            with Image.open(path, formats=sorted(known)) as image:
+            with Image.open(path, formats=known) as image:
                 image.load()
                 return upright(image)
     except FercourseError as error:
@@ -61,7 +62,7 @@ def read_picture(path: str | os.PathLike[str]) -> Image.Image:
         ) from error
     except UnidentifiedImageError as error:
         raise FercourseError(
-            f"{path} is not a picture, or not in a format that is read here ({', '.join(sorted(known))}): "
+            f"{path} is not a picture, or not in a format that is read here ({', '.join(known)}): "
             "save it as JPEG or PNG."
         ) from error
     except PermissionError as error:
@@ -87,6 +88,7 @@ def upright(image: Image.Image) -> Image.Image:
     if image.mode.startswith("I") or image.mode == "F":
         return Image.fromarray(_in_8_bits(np.asarray(image)))
     if image.has_transparency_data:
+        image = image.convert("LA") if image.mode == "La" else image  # Pillow knows no way of one step
         image = image.convert("RGBA")
         behind = Image.new("RGBA", image.size, (BEHIND, BEHIND, BEHIND, 255))
         return Image.alpha_composite(behind, image).convert("RGB")

@@ -29,7 +29,7 @@ export class Answer {
     this.summary = make("p", { class: "demo-summary" });
     this.backing = make("p", { class: "demo-backing" });
     this.numbers = make("p", { class: "demo-numbers" });
-    this.results = make("div", { hidden: true }, this.summary, this.bars, this.backing, this.numbers);
+    this.results = make("div", { class: "demo-results", hidden: true }, this.summary, this.bars, this.backing, this.numbers);
     this.pictures = make(
       "div",
       { class: "demo-pictures" },

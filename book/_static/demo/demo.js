@@ -13,6 +13,7 @@ import { Square } from "./square.js";
 const HERE = new URL("./", import.meta.url);
 const LONGEST = 900; // pixels of the picture as it is shown
 const LOOKED_AT = 640; // pixels of the picture as the detector gets it
+const DRAWN = 192; // pixels of a face drawn with sliders
 const TITLE = document.title;
 
 const megabytes = (bytes) => `${(bytes / 1e6).toFixed(1)} MB`;
@@ -52,16 +53,17 @@ class Page {
     this.overlay = make("div", { class: "demo-stage" }, this.canvas);
     this.square = new Square(this.overlay, () => this.refresh());
     this.on = make("p", { class: "demo-on", hidden: true }, make("span", { class: "demo-dot", "aria-hidden": "true" }), "The camera is on. Its pictures stay in this page.");
-    const { detect } = this.data.modules;
-    this.find = make("button", { type: "button", hidden: !detect, onclick: () => this.findFace() }, "Find the face");
+    this.find = make("button", { type: "button", onclick: () => this.findFace() }, "Find the face");
     this.following = make("input", { type: "checkbox" });
     this.followed = make("label", { class: "demo-check", hidden: true }, this.following, " the square follows the face");
     this.stageMessage = make("p", { class: "demo-message", role: "status" });
+    this.drawnPanel = make("div", { class: "demo-panel", hidden: true });
     this.stageSide = make(
       "div",
       { class: "demo-stage-side" },
       this.on,
       this.overlay,
+      this.drawnPanel,
       make(
         "div",
         { class: "demo-buttons" },
@@ -85,7 +87,7 @@ class Page {
   put(picture, square = null) {
     if (this.picture !== picture) this.picture?.close();
     this.picture = picture;
-    this.faces = [];
+    Object.assign(this, { faces: [], facePlace: -1 });
     const { width, height } = picture;
     const scale = Math.min(1, LONGEST / Math.max(width, height));
     Object.assign(this.canvas, { width: Math.round(width * scale), height: Math.round(height * scale) });
@@ -148,11 +150,11 @@ class Page {
         this.stageMessage.textContent = "No face was found: put the square on it by hand.";
         return;
       }
-      const at = this.faces.findIndex((face) => face.x === this.square.value.x && face.side === this.square.value.side) + 1;
-      const place = at % this.faces.length;
-      this.square.set(this.faces[place]);
-      const many = this.faces.length > 1;
-      this.stageMessage.textContent = many ? `The square is on face ${place + 1} of ${this.faces.length}; the button goes to the next.` : "The square is on the face.";
+      const many = this.faces.length;
+      this.facePlace = this.camera ? 0 : (this.facePlace + 1) % many;
+      this.square.set(this.faces[this.facePlace]);
+      const next = this.camera ? "" : "; the button goes to the next";
+      this.stageMessage.textContent = many > 1 ? `The square is on face ${this.facePlace + 1} of ${many}${next}.` : "The square is on the face.";
     } catch (error) {
       this.stageMessage.textContent = `Faces cannot be looked for here. ${sentence(error)}`;
     } finally {
@@ -193,7 +195,7 @@ class Page {
     const { drawn } = this.data.modules;
     this.panels = {
       samples: this.samples(),
-      drawn: drawn ? make("div", { class: "demo-panel" }) : null,
+      drawn: drawn ? this.drawnPanel : null, // below the face, not above it
       file: this.files(),
       camera: this.cameras(),
     };
@@ -203,12 +205,14 @@ class Page {
     this.tabs = radios("demo-source", "Where the picture comes from", options.map((name) => [name, names[name]]), "samples", (name) => this.choose(name), {
       class: "demo-tabs",
     });
-    return make("div", { class: "demo-sources" }, this.tabs, Object.values(this.panels).filter(Boolean), this.sourceMessage);
+    return make("div", { class: "demo-sources" }, this.tabs, this.panels.samples, this.panels.file, this.panels.camera, this.sourceMessage);
   }
 
   /** Show one source; the camera is never left on behind another. */
   choose(source) {
     this.source = source;
+    this.element.dataset.source = source;
+    this.find.hidden = !(this.data.modules.detect && ["file", "camera"].includes(source));
     this.stopCamera();
     this.sourceMessage.textContent = "";
     for (const [name, panel] of Object.entries(this.panels)) if (panel) panel.hidden = name !== source;
@@ -249,13 +253,17 @@ class Page {
   async draw() {
     try {
       this.drawing ??= import(new URL("drawn.js", HERE).href).then(({ mountSliders }) =>
-        mountSliders(this.panels.drawn, (values, side) => {
-          this.drawnFace = [values, side];
-          if (this.source === "drawn") this.put(fromGrey(values, side));
-        }),
+        mountSliders(
+          this.panels.drawn,
+          (face) => {
+            this.drawnFace = face;
+            if (this.source === "drawn") this.put(fromGrey(face, DRAWN));
+          },
+          { size: DRAWN },
+        ),
       );
       await this.drawing;
-      if (this.source === "drawn" && this.drawnFace) this.put(fromGrey(...this.drawnFace));
+      if (this.source === "drawn" && this.drawnFace) this.put(fromGrey(this.drawnFace, DRAWN));
     } catch (error) {
       this.sourceMessage.textContent = `Faces cannot be drawn here. ${sentence(error)}`;
     }
@@ -291,7 +299,7 @@ class Page {
       }
       this.sourceMessage.textContent = `Read: ${picture.width} × ${picture.height} pixels.`;
       this.put(picture);
-      if (this.data.modules.detect) await this.findFace();
+      if (this.data.modules.detect && this.current) await this.findFace(); // the runtime is there already
     } catch (error) {
       if (turn === this.opening) this.sourceMessage.textContent = sentence(error);
     }
@@ -386,7 +394,7 @@ class Page {
   starter() {
     this.startButton = make("button", { type: "button", class: "demo-start", onclick: () => this.start() }, "");
     this.bar = make("progress", { "aria-label": "Loading", max: 1, value: 0, hidden: true });
-    this.networkMessage = make("p", { class: "demo-message", role: "status" });
+    this.networkMessage = make("p", { class: "demo-message", role: "status", tabindex: "-1" });
     this.startPanel = make(
       "div",
       { class: "demo-start-panel" },
@@ -394,7 +402,7 @@ class Page {
       this.bar,
       make("p", { class: "demo-help" }, "Loaded from this book's own folder, once; afterwards the page needs no network."),
     );
-    return make("div", {}, this.startPanel, this.networkMessage);
+    return make("div", { class: "demo-starter" }, this.startPanel, this.networkMessage);
   }
 
   tellNetwork(words, wrong = false) {
@@ -411,6 +419,8 @@ class Page {
     this.startButton.textContent = `Start the network (${megabytes(size)} to load)`;
     this.startButton.disabled = Boolean(reason) || (this.choice === "own" && !this.own);
     this.startPanel.hidden = this.current !== null;
+    this.find.textContent = this.current ? "Find the face" : `Find the face (${megabytes(runtime.bytes)} to load)`;
+    this.find.disabled = Boolean(unable() || runtime.missing);
     if (reason) this.tellNetwork(reason, true);
   }
 
@@ -447,6 +457,7 @@ class Page {
     const turn = (this.turn = (this.turn ?? 0) + 1);
     const chosen = this.data.networks.find(({ id }) => id === this.choice);
     const { runtime } = this.data;
+    const held = document.activeElement === this.startButton; // which is about to go
     this.startButton.disabled = true;
     this.bar.hidden = false;
     this.tellNetwork("Loading.");
@@ -454,26 +465,30 @@ class Page {
       const whole = runtime.bytes + (chosen?.bytes ?? 0);
       const ort = await startRuntime((bytes) => (this.bar.value = bytes / whole));
       const buffer = chosen ? await download(new URL(chosen.file, HERE), (bytes) => (this.bar.value = (runtime.bytes + bytes) / whole)) : this.own;
-      const network = await openNetwork(ort, buffer, this.data.classes);
+      const network = await openNetwork(ort, buffer, this.data.classes, chosen?.temperature);
       if (turn !== this.turn) {
         await network.close();
         return;
       }
       const old = this.current;
-      this.current = { network, calibration: chosen ? this.data.calibration : null };
+      this.current = { network, calibration: chosen?.calibration ?? null };
       this.answer.forget();
       this.tellNetwork(this.introduced(chosen, network));
+      if (held && [document.body, this.startButton].includes(document.activeElement)) this.networkMessage.focus();
       this.look();
       await old?.network.close();
     } catch (error) {
-      if (turn === this.turn) this.tellNetwork(sentence(error), true);
+      if (turn === this.turn) this.tellNetwork(sentence(error) + this.meanwhile(), true);
     } finally {
       if (turn === this.turn) {
         this.bar.hidden = true;
-        this.startButton.disabled = false;
-        this.startPanel.hidden = this.current !== null;
+        this.offer();
       }
     }
+  }
+
+  meanwhile() {
+    return this.current ? " The network before it goes on answering." : "";
   }
 
   introduced(chosen, network) {
@@ -503,7 +518,7 @@ class Page {
     } catch (error) {
       this.own = null;
       const unread = error instanceof Refused ? error.message : `${file.name} could not be read.`;
-      this.tellNetwork(`${file.name} is refused. ${unread}`, true);
+      this.tellNetwork(`${file.name} is refused. ${unread}${this.meanwhile()}`, true);
       this.startButton.disabled = true;
       return;
     }

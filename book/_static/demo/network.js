@@ -83,24 +83,26 @@ async function load(report) {
   return ort;
 }
 
-/** Shares that add up to one. */
-export function softmax(logits) {
+/** Shares that add up to one. The temperature, where a file names one, was fitted so that they mean what they say. */
+export function softmax(logits, temperature = 1) {
   const most = Math.max(...logits);
-  const raised = Array.from(logits, (value) => Math.exp(value - most));
+  const raised = Array.from(logits, (value) => Math.exp((value - most) / temperature));
   const sum = raised.reduce((a, b) => a + b, 0);
   return raised.map((value) => value / sum);
 }
 
 /** A network that is ready; `run` answers one face at a time. */
 class Network {
-  constructor(ort, session, facts, classes) {
+  constructor(ort, session, facts, classes, temperature) {
     Object.assign(this, { ort, session, ...facts, classes, times: [] });
     this.outputs = facts.maps ? ["logits", "maps"] : ["logits"];
+    const known = Number(temperature ?? facts.metadata.temperature);
+    this.temperature = known > 0 && Number.isFinite(known) ? known : 1;
   }
 
   /**
    * @param {Uint8Array} face 48 x 48 grey values.
-   * @returns {Promise<{logits: number[], probs: number[], maps: Float32Array|null, milliseconds: number}>}
+   * @returns {Promise<{logits: number[], probs: number[], maps: {values: Float32Array, side: number}|null, milliseconds: number}>}
    */
   async run(face) {
     const images = Float32Array.from(face, (value) => value / 255);
@@ -121,7 +123,7 @@ class Network {
     const cells = maps && maps.dims.length === 4 && maps.dims[1] === this.classes.length && maps.dims[2] === maps.dims[3];
     return {
       logits: [...logits.data],
-      probs: softmax(logits.data),
+      probs: softmax(logits.data, this.temperature),
       maps: cells ? { values: maps.data, side: maps.dims[2] } : null,
       milliseconds,
     };
@@ -147,8 +149,9 @@ export const median = (values) => [...values].sort((a, b) => a - b)[Math.floor(v
  * @param {object} ort what `startRuntime` gave.
  * @param {ArrayBuffer} buffer the ONNX file.
  * @param {string[]} classes the words in the order of the logits.
+ * @param {number} [temperature] what logits are divided by; if not given, what the file's metadata say, or 1.
  */
-export async function openNetwork(ort, buffer, classes) {
+export async function openNetwork(ort, buffer, classes, temperature) {
   const facts = examine(buffer, classes);
   let session;
   try {
@@ -156,7 +159,7 @@ export async function openNetwork(ort, buffer, classes) {
   } catch (error) {
     throw new Refused(isMemory(error) ? OUT_OF_MEMORY : `The runtime cannot load this network: ${first(error)}`);
   }
-  const network = new Network(ort, session, facts, classes);
+  const network = new Network(ort, session, facts, classes, temperature);
   try {
     await network.run(new Uint8Array(SIDE * SIDE).fill(128)); // the first run is slow, and shows what comes out
   } catch (error) {

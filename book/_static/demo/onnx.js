@@ -84,7 +84,7 @@ export function examine(buffer, classes) {
   if (bytes.length > MOST_BYTES) {
     throw new Refused(`The file has ${Math.round(bytes.length / 1e6)} MB; more than ${MOST_BYTES / 1e6} MB is too much for this page.`);
   }
-  const advice = "`fercourse export runs/NAME` writes one.".replaceAll("`", "");
+  const advice = "fercourse export runs/NAME writes one.";
   const kind = otherKind(bytes);
   if (kind) throw new Refused(`This is no ONNX file but ${kind}: ${advice}`);
   let graph;
@@ -109,7 +109,7 @@ export function examine(buffer, classes) {
   }
   const [input] = inputs;
   if (!input.float || !fits(input.shape, [1, 1, 48, 48])) {
-    throw new Refused(`Its input ${input.name} is ${shown(input)}; expected float32 (N, 1, 48, 48), grey from 0 to 1.`);
+    throw new Refused(`Its input ${input.name} is ${shown(input)}; expected float32 (N, 1, 48, 48) for any N, grey from 0 to 1.`);
   }
   const names = outputs.map(({ name }) => name).join(", ");
   if (outputs.length > 2) throw new Refused(`It has ${outputs.length} outputs (${names}); expected logits, and maps at most.`);

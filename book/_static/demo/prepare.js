@@ -29,7 +29,9 @@ function greyRow({ data, width }, row, left, side, grey) {
     const x = Math.min(width - 1, Math.max(0, left + column));
     const at = 4 * (row * width + x);
     const alpha = data[at + 3];
-    let [red, green, blue] = [data[at], data[at + 1], data[at + 2]];
+    let red = data[at];
+    let green = data[at + 1];
+    let blue = data[at + 2];
     if (alpha < 255) {
       const rest = (255 - alpha) * MID_GREY + 127;
       red = Math.floor((red * alpha + rest) / 255);
