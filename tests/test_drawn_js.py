@@ -37,6 +37,10 @@ MOUNT = """async () => {
   window.controls = mountSliders(document.getElementById("here"), changed, { size: 48 });
 }"""
 
+SMALLEST = (
+    "Math.min(...[...document.querySelectorAll('button, select, input, summary')].map(e => e.offsetHeight))"
+)
+
 
 @pytest.fixture(scope="module")
 def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
