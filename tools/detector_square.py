@@ -16,6 +16,7 @@ import argparse
 import json
 import sys
 from collections.abc import Iterator, Sequence
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -113,7 +114,7 @@ def main() -> None:
     parser.add_argument("folder", nargs="*", type=Path, help="folders of pictures with faces")
     folders = parser.parse_args().folder
     try:
-        import cv2
+        cv2 = import_module("cv2")
     except ImportError:
         sys.exit(
             'OpenCV is not installed: pip install "opencv-python-headless<5", in an environment of its own.'
@@ -121,8 +122,7 @@ def main() -> None:
     from skimage import data
 
     sys.path.insert(0, str(ROOT / "book" / "_ext"))
-    import fercourse_detector as source
-
+    source = import_module("fercourse_detector")
     from fercourse.files import write_text
 
     cascade = cv2.CascadeClassifier(str(Path(cv2.data.haarcascades) / CASCADE))
@@ -132,7 +132,7 @@ def main() -> None:
     for folder in folders:
         paths = [path for path in sorted(folder.iterdir()) if path.suffix.lower() in (".jpg", ".png")]
         pictures += [Image.open(path).convert("RGB") for path in paths]
-    found = []
+    found: list[tuple[float, float, float]] = []
     for picture in pictures:
         picture.thumbnail((LONGEST, LONGEST), Image.Resampling.LANCZOS)
         # Small steps and many neighbours: few squares, each in its place.
