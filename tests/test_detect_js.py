@@ -154,7 +154,7 @@ def test_damaged_weights_are_refused() -> None:
 
 
 def test_the_square_is_the_median_of_what_both_detectors_found() -> None:
-    haar = np.array([[10, 10, 100, 100], [300, 300, 50, 50], [0, 0, 900, 900]])
+    haar = np.array([[0, 0, 900], [10, 10, 100], [300, 300, 50]])
     ours = np.array([[15.0, 20, 80, 80, 0.9], [600, 600, 50, 50, 0.8]])
     found = list(detector_square.pairs(haar, ours))
     assert found == [(1.25, pytest.approx(5 / 80), pytest.approx(0))]

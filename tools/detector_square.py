@@ -1,9 +1,9 @@
 """From a box of the page's face detector to the square that FER-2013's faces were cut with, by measurement.
 
 FER-2013's faces are squares that OpenCV's Haar cascade drew (Goodfellow et al. 2013). This program lets the
-cascade and the page's detector look at the same pictures, and writes how the two differ, as medians, to
-book/_static/demo/detector/square.json, which the page reads. It needs OpenCV 4 (`pip install
-"opencv-python-headless<5"`, in an environment of its own: version 5 has no cascade) and pictures with faces:
+cascade (as `fercourse predict` does: it needs OpenCV 4, the package's extra "faces") and the page's detector
+look at the same pictures, one of scikit-image's and your own, and writes how the two differ, as medians, to
+book/_static/demo/detector/square.json, which the page reads:
 
     python tools/detector_square.py FOLDER...
 
@@ -17,6 +17,7 @@ import json
 import sys
 from collections.abc import Iterator, Sequence
 from importlib import import_module
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +32,6 @@ SIDE, LEAST_SCORE, MOST_OVERLAP, STRIDE = 416, 0.5, 0.4, 32
 #: Sides of the detector's input: faces of several sizes from each picture.
 SIDES = (224, 320, 416, 512, 608)
 LONGEST = 1000  # pixels of a picture as both see it
-CASCADE = "haarcascade_frontalface_default.xml"
 #: Haar finds faces where none are: a box counts where both agree on its middle, and roughly on its size.
 MOST_OFF, SIZES = 0.5, (0.5, 2.0)
 
@@ -76,7 +76,7 @@ def pairs(haar: np.ndarray, ours: np.ndarray) -> Iterator[tuple[float, float, fl
     """Yield for each face that both found: Haar's side, and how far its middle lies right and down.
 
     Args:
-        haar: (N, 4), x, y, width and height, as OpenCV gives them.
+        haar: (N, 3), x, y and side, as `fercourse.predict` gives them.
         ours: (M, 5), as `look` gives them.
 
     All three are shares of the root of the other box's area.
@@ -85,7 +85,7 @@ def pairs(haar: np.ndarray, ours: np.ndarray) -> Iterator[tuple[float, float, fl
         size = (width * height) ** 0.5
         middle = np.array([x + width / 2, y + height / 2])
         for box in haar:
-            right, down = (box[:2] + box[2:] / 2 - middle) / size
+            right, down = (box[:2] + box[2] / 2 - middle) / size
             if max(abs(right), abs(down)) < MOST_OFF and SIZES[0] < box[2] / size < SIZES[1]:
                 yield box[2] / size, right, down
                 break
@@ -113,19 +113,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("folder", nargs="*", type=Path, help="folders of pictures with faces")
     folders = parser.parse_args().folder
-    try:
-        cv2 = import_module("cv2")
-    except ImportError:
-        sys.exit(
-            'OpenCV is not installed: pip install "opencv-python-headless<5", in an environment of its own.'
-        )
     from skimage import data
 
     sys.path.insert(0, str(ROOT / "book" / "_ext"))
     source = import_module("fercourse_detector")
+    from fercourse.errors import FercourseError
     from fercourse.files import write_text
+    from fercourse.predict import haar
 
-    cascade = cv2.CascadeClassifier(str(Path(cv2.data.haarcascades) / CASCADE))
     weights = source.load_weights()
     session = onnxruntime.InferenceSession(source.detector(weights))
     pictures = [Image.fromarray(data.astronaut())]
@@ -135,16 +130,18 @@ def main() -> None:
     found: list[tuple[float, float, float]] = []
     for picture in pictures:
         picture.thumbnail((LONGEST, LONGEST), Image.Resampling.LANCZOS)
-        # Small steps and many neighbours: few squares, each in its place.
-        haar = cascade.detectMultiScale(np.asarray(picture.convert("L")), 1.05, 6, minSize=(24, 24))
+        try:
+            squares = [(one.x, one.y, one.side) for one in haar.find_faces(picture)]
+        except FercourseError as error:
+            sys.exit(str(error))
         for side in SIDES:
-            found += pairs(np.array(haar, float).reshape(-1, 4), look(session, picture, side))
+            found += pairs(np.array(squares, float).reshape(-1, 3), look(session, picture, side))
     record = {
         **summary(found),
         "pictures": len(pictures),
         "sides": list(SIDES),
         "detector": f"{source.NAME} {source.VERSION}",
-        "against": f"OpenCV {cv2.__version__}, {CASCADE}",
+        "against": f"OpenCV {version('opencv-python-headless')}, {haar.CASCADE}",
     }
     write_text(RECORD, json.dumps(record, indent=1) + "\n")
     print(json.dumps(record, indent=1))
