@@ -8,7 +8,7 @@ import tables from "./tables.js";
 /** What is shown of the parameters beside the units, in words; its range and its start come from the tables. */
 const PERSON = {
   skin: "Skin: dark to light",
-  hair: "Hair or cloth over it: dark to light",
+  hair: "Hair: dark to light",
   age: "Lines of age",
   eye_h: "Height of the eyes",
   brow_thick: "Thickness of the brows",
