@@ -20,6 +20,7 @@ from fercourse.grids import GRIDS
 from fercourse.recipes import make_config
 from fercourse.records import Record, experiment, final_entries, load_records, record_name
 from fercourse.results import PENDING
+from fercourse.results.recorded import identity
 
 #: The grids whose rows the explorer shows, pending ones included, and what each is called there. The others
 #: are many trainings judged on val alone: with them the data would grow beyond what a page should load.
@@ -43,6 +44,7 @@ LEFT_OUT = {
 }
 #: The curves that are drawn, and the unit in which their values are whole numbers: it saves a tenth of all.
 CURVES = {"train_loss": 0.001, "val_loss": 0.001, "train_accuracy": 0.0001, "val_accuracy": 0.0001}
+Identity = tuple[str, str, str]
 _LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
 
 
@@ -69,11 +71,11 @@ def explorer_data(records: Iterable[Record] | None = None) -> dict[str, Any]:
         a dict for each configuration with its ``records`` (none: pending) in the order of `SHOWN`;
         ``left_out``, how many records are not shown, by reason.
     """
-    kept: list[tuple[str, Record]] = []
+    kept: list[tuple[Identity, Record]] = []
     left_out = dict.fromkeys(LEFT_OUT.values(), 0)
     places = _places()
     for record in load_records() if records is None else records:
-        key = _key(record.data["config"])
+        key = identity(record.data["config"])
         if record.data["shortened"]:
             left_out[LEFT_OUT["shortened"]] += 1
         elif record.data["data"]["fingerprint"] != OFFICIAL_FINGERPRINT:
@@ -126,15 +128,15 @@ def explorer_script(data: Mapping[str, Any]) -> str:
     return f"window.fercourseExplorer = {json.dumps(data, separators=(',', ':'), allow_nan=False)};\n"
 
 
-def _places() -> dict[str, dict[str, Any]]:
+def _places() -> dict[Identity, dict[str, Any]]:
     """Return what is shown of each configuration, recorded or not, in order, by its key."""
-    places: dict[str, dict[str, Any]] = {}
+    places: dict[Identity, dict[str, Any]] = {}
 
     def add(model: str, recipe: str, changes: Mapping[str, Any], group: str, shows: str, grid: str) -> None:
         config = make_config(model, recipe, **changes).to_dict()
         values = [f"{key.split('.')[-1]} {value}" for key, value in experiment(config).items()]
         places.setdefault(
-            _key(config),
+            identity(config),
             {
                 "id": _without_seed(record_name(config, "fer2013.csv", "cuda")),
                 "label": ", ".join([model, recipe, *values]),
@@ -162,10 +164,6 @@ def _nested(changes: Mapping[str, Any] | None) -> dict[str, Any]:
         else:
             nested[key] = value
     return nested
-
-
-def _key(config: Mapping[str, Any]) -> str:
-    return json.dumps([config["model"], config["recipe"], experiment(config)], sort_keys=True)
 
 
 def _without_seed(name: str) -> str:

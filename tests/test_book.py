@@ -334,6 +334,16 @@ FORMULAS = """() => ({
   wrong: [...document.querySelectorAll("mjx-merror, [data-mjx-error]")].map((e) => e.textContent),
 })"""  # noqa: E501
 FOLLOWED = "scheme => document.documentElement.dataset.theme === scheme"
+# The sidebars glide to their places, and course.js looks at the boxes 100 ms after the last change.
+AT_REST = """() => new Promise((done) => {
+  let widths, since;
+  const look = (now) => {
+    const found = [...document.querySelectorAll(".bd-article :is(pre, table, .text_html)")].map((box) => box.clientWidth);
+    if (String(found) !== widths) [widths, since] = [String(found), now];
+    now - since < 200 ? requestAnimationFrame(look) : done();
+  };
+  requestAnimationFrame(look);
+})"""  # noqa: E501
 SEEN = """() => ({
   width: document.documentElement.scrollWidth,
   theme: document.documentElement.dataset.theme,
@@ -379,7 +389,7 @@ def visit(tab: Any, address: str, axe: str, at: tuple[tuple[int, str], ...]) -> 
             if tab.evaluate(FOLLOWED, scheme):
                 break
             tab.wait_for_timeout(100)
-        tab.wait_for_timeout(150)  # course.js waits until the width has settled
+        tab.evaluate(AT_REST)
         seen.at[width, scheme] = tab.evaluate(SEEN)
         # Another colour scheme changes colours only.
         only = ["color-contrast", "link-in-text-block"] if scheme == "dark" else []
@@ -627,6 +637,17 @@ def test_narrow_things_are_no_stops_of_the_keyboard(chapter: Any) -> None:
     chapter.set_viewport_size({"width": 1280, "height": 800})
     chapter.wait_for_timeout(300)
     assert chapter.locator("mjx-container.MathJax:not([display])[tabindex]").count() == 0
+
+
+def test_code_is_reached_by_keyboard_after_the_sidebars_have_moved(chapter: Any) -> None:
+    """On the way it is wide enough, and the theme, which looks then, takes it out of the keyboard's reach."""
+    code = chapter.locator(".cell_input pre").first
+    code.evaluate("pre => { pre.closest('.bd-article').style.width = '4000px' }")
+    chapter.evaluate(AT_REST)
+    code.evaluate("pre => { pre.tabIndex = -1 }")
+    code.evaluate("pre => { pre.closest('.bd-article').style.width = '300px' }")
+    chapter.evaluate(AT_REST)
+    assert code.evaluate("pre => pre.scrollWidth > pre.clientWidth && pre.tabIndex === 0")
 
 
 @pytest.mark.parametrize("verdict", ["right", "wrong", "open"])

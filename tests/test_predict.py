@@ -358,7 +358,7 @@ def simple_onnx(path: Path, shape: list, outputs: int = 7, name: str = "logits",
     """A network that gives the mean grey of each image, `outputs` times."""
     onnx = pytest.importorskip("onnx")
     helper, kind = onnx.helper, onnx.TensorProto.FLOAT
-    ones = helper.make_tensor("ones", kind, [1, outputs], [1.0] * outputs)
+    ones = helper.make_tensor("ones", kind, [shape[1], outputs], [1.0] * shape[1] * outputs)
     nodes = [
         helper.make_node("GlobalAveragePool", ["images"], ["mean"]),
         helper.make_node("Flatten", ["mean"], ["flat"]),

@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 import fercourse
-from fercourse.checkpoint import load_checkpoint
+from fercourse.checkpoint import load_checkpoint, save_checkpoint
 from fercourse.data import EMOTIONS
 from fercourse.data.synthetic import synthetic_faces
 from fercourse.errors import FercourseError
@@ -181,6 +181,20 @@ def test_the_same_weights_and_images_give_the_same_bytes(images: np.ndarray) -> 
     assert first == second
     other = small_network.quantised(FOLDER / FLOAT, scheme, faces // 2)
     assert other != first, "the calibration images change nothing"
+
+
+def test_weights_give_the_same_bytes_at_each_run(tmp_path: Path) -> None:
+    tensors = {"a": torch.arange(3), "b": torch.ones(2, 2).half()}
+    contents = set()
+    for number in range(20):
+        path = tmp_path / f"{number}.safetensors"
+        save_checkpoint(path, tensors, {"model": "m"})
+        small_network.in_order(path)
+        contents.add(path.read_bytes())
+        found, facts = load_checkpoint(path)
+        assert facts == {"model": "m"}
+        assert all(torch.equal(found[name], tensors[name]) for name in tensors)
+    assert len(contents) == 1
 
 
 def test_the_best_temperature() -> None:

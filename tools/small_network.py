@@ -158,6 +158,21 @@ def halved(tensors: dict[str, Any]) -> dict[str, Any]:
     return {name: t.half() if t.dim() > 1 and t.is_floating_point() else t for name, t in tensors.items()}
 
 
+def in_order(path: Path) -> None:
+    """Put the notes in a safetensors file's head in order: the library writes them in another at each run."""
+    content = path.read_bytes()
+    length = int.from_bytes(content[:8], "little")
+    head = json.loads(content[8 : 8 + length])
+    head["__metadata__"] = dict(sorted(head["__metadata__"].items()))
+    text = json.dumps(head, separators=(",", ":"), ensure_ascii=False).encode().ljust(length)
+    if len(text) != length:
+        raise FercourseError(
+            f"The head of {path.name} cannot be put in order: safetensors writes it otherwise."
+        )
+    with atomic_path(path) as temporary:
+        temporary.write_bytes(content[:8] + text + content[8 + length :])
+
+
 def best_temperature(labels: np.ndarray, logits: np.ndarray) -> float:
     """Return the temperature T that makes softmax(logits / T) likeliest (Guo et al., 2017), 3 digits."""
 
@@ -258,6 +273,7 @@ def make(run: Path, record: Record, faces: Faces, folder: Path, threads: int = 1
     export_onnx(run, folder / FLOAT, maps=True)
     tensors = halved(model.state_dict())
     save_checkpoint(folder / HALF, tensors, {"model": record.model, "record": record.name})
+    in_order(folder / HALF)
     model.load_state_dict(tensors)  # float32 again, with the digits that float16 has left
     answers: dict[str, Answer] = {
         FLOAT: by_onnx((folder / FLOAT).read_bytes(), threads),

@@ -30,16 +30,18 @@
     waiting = setTimeout(settle, 100);
   };
 
-  document.addEventListener("DOMContentLoaded", () => {
+  // Not the window's size: its sidebars glide, and boxes are of other widths until they have arrived.
+  const watcher = new ResizeObserver(soon);
+  const start = () => {
     settle();
-    window.MathJax?.startup?.promise?.then(settle);
-  });
+    for (const box of document.querySelectorAll(`.bd-article, .bd-article :is(${BOXES})`)) watcher.observe(box);
+  };
+  document.addEventListener("DOMContentLoaded", start);
   window.addEventListener("load", () => {
-    settle();
-    window.MathJax?.startup?.promise?.then(settle);
+    start();
+    document.fonts.ready.then(settle);
+    window.MathJax?.startup?.promise?.then(start);
   });
-  window.addEventListener("resize", soon);
-  document.addEventListener("toggle", soon, true); // details, which do not bubble
 
   let unfolded = [];
   window.addEventListener("beforeprint", () => {

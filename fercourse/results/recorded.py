@@ -172,17 +172,24 @@ def _full_trainings(records: Iterable[Record]) -> tuple[Record, ...]:
 def _grouped(rows: Iterable[Row], records: Iterable[Record]) -> list[Group]:
     found: dict[tuple[str, str, str], list[Record]] = {}
     for record in records:
-        found.setdefault(_identity(record.data["config"]), []).append(record)
+        found.setdefault(identity(record.data["config"]), []).append(record)
     made = []
     for row in rows:
         config = make_config(row.model, row.recipe, **(row.changes or {}))
-        same = sorted(found.get(_identity(config.to_dict()), []), key=lambda record: record.seed)
+        same = sorted(found.get(identity(config.to_dict()), []), key=lambda record: record.seed)
         made.append(Group(config, row.shows, tuple(same)))
     return made
 
 
-def _identity(config: Mapping[str, Any]) -> tuple[str, str, str]:
-    """Return what is the same for all seeds of an experiment, and for nothing else."""
+def identity(config: Mapping[str, Any]) -> tuple[str, str, str]:
+    """Return what is the same for all seeds of an experiment, and for nothing else.
+
+    Args:
+        config: of a record, or `TrainConfig.to_dict`.
+
+    Returns:
+        model, recipe, and what differs from the recipe as JSON.
+    """
     changes = sorted(experiment(config).items())
     return config["model"], config["recipe"], json.dumps(changes)
 

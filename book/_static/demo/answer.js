@@ -27,6 +27,7 @@ export class Answer {
     this.legend = make("legend", {}, "");
     this.bars = make("fieldset", { class: "demo-bars" }, this.legend, this.follow, this.rows.map(({ element }) => element));
     this.summary = make("p", { class: "demo-summary" });
+    this.brief = make("p", { class: "demo-brief", "aria-hidden": "true" }); // beside a face that is being drawn
     this.backing = make("p", { class: "demo-backing" });
     this.numbers = make("p", { class: "demo-numbers" });
     this.results = make("div", { class: "demo-results", hidden: true }, this.summary, this.bars, this.backing, this.numbers);
@@ -64,6 +65,7 @@ export class Answer {
   forget() {
     Object.assign(this, { times: [], answered: [], result: null });
     this.results.hidden = true;
+    this.brief.textContent = "";
     this.mapFigure.hidden = true;
   }
 
@@ -87,6 +89,7 @@ export class Answer {
     if (!live || !(now - this.spoken < 500)) {
       this.spoken = now;
       this.summary.textContent = words.summary;
+      this.brief.textContent = words.summary;
       this.summary.dataset.level = words.level;
       this.backing.textContent = `${words.backing} ${CAUTION}`;
       this.tell(live);

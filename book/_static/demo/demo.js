@@ -62,7 +62,7 @@ class Page {
       "div",
       { class: "demo-stage-side" },
       this.on,
-      this.overlay,
+      make("div", { class: "demo-held" }, this.overlay, this.answer.brief),
       this.drawnPanel,
       make(
         "div",

@@ -1,4 +1,4 @@
-"""Chapter 9: what it takes from the package of results, fronts and differences."""
+"""Fronts, differences, and what the papers count: what chapter 9 takes from the package of results."""
 
 from __future__ import annotations
 
