@@ -112,6 +112,26 @@ def test_boxes_are_those_of_the_program_that_measured_the_square(tab: Any, folde
         assert face["y"] + face["side"] / 2 == pytest.approx(middle, abs=0.05 * size)
 
 
+def test_each_face_is_kept_once(tab: Any) -> None:
+    """Of boxes upon each other the surest stays, as in the program that measured."""
+    random = np.random.default_rng(4)
+    answer = np.concatenate(
+        [random.random((6, 6, 5, 2)), random.uniform(1, 4, (6, 6, 5, 2)), random.random((6, 6, 5, 1)) ** 3],
+        axis=3,
+    ).astype(np.float32)
+    found = tab.evaluate(
+        """async (answer) => {
+          const { boxesOf } = await import("./demo/detect.js");
+          const boxes = boxesOf(Float32Array.from(answer), 6, 5);
+          return boxes.map((one) => ["x", "y", "width", "height", "score"].map((name) => one[name]));
+        }""",
+        answer.ravel().tolist(),
+    )
+    expected = detector_square.boxes(answer)
+    assert 2 < len(expected) < (answer[..., 4] >= 0.5).sum() / 2
+    assert np.array(found) == pytest.approx(expected, rel=1e-5, abs=1e-4)
+
+
 def test_nothing_is_found_where_nothing_is(tab: Any, folder: Path) -> None:
     Image.new("RGB", (40, 300), (200, 180, 160)).save(folder / "plain.png")
     assert tab.evaluate(FIND, ["plain.png", False, 0]) == []
