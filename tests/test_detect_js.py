@@ -116,7 +116,7 @@ def test_each_face_is_kept_once(tab: Any) -> None:
     """Of boxes upon each other the surest stays, as in the program that measured."""
     random = np.random.default_rng(4)
     answer = np.concatenate(
-        [random.random((6, 6, 5, 2)), random.uniform(1, 4, (6, 6, 5, 2)), random.random((6, 6, 5, 1)) ** 3],
+        [random.random((6, 6, 5, 2)), random.uniform(2, 4, (6, 6, 5, 2)), random.random((6, 6, 5, 1)) ** 3],
         axis=3,
     ).astype(np.float32)
     found = tab.evaluate(
@@ -128,7 +128,7 @@ def test_each_face_is_kept_once(tab: Any) -> None:
         answer.ravel().tolist(),
     )
     expected = detector_square.boxes(answer)
-    assert 2 < len(expected) < (answer[..., 4] >= 0.5).sum() / 2
+    assert 2 < len(expected) < (answer[..., 4] >= 0.5).sum() / 2  # most lie upon others
     assert np.array(found) == pytest.approx(expected, rel=1e-5, abs=1e-4)
 
 

@@ -8,8 +8,8 @@ book/_static/demo/detector/square.json, which the page reads:
     python tools/detector_square.py FOLDER...
 
 The pictures are only looked at by the two programs: none is kept. The committed figures are of scikit-image's
-astronaut, of the photographs in the demo of @vladmandic/face-api 1.7.15, and of those with a whole face in the
-tests of face_recognition 1.3.0.
+astronaut, of the photographs in the demo of @vladmandic/face-api 1.7.15, and of those with a whole face in
+the tests of face_recognition 1.3.0.
 """
 
 from __future__ import annotations
