@@ -15,8 +15,6 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-import fercourse_detector
-import fercourse_drawn
 import numpy as np
 from docutils import nodes
 from fercourse_npm import bring
@@ -197,13 +195,6 @@ class Demo(SphinxDirective):
         return [nodes.raw("", inside, format="html")]
 
 
-def bring_modules(app: Sphinx, error: Exception | None) -> None:
-    """Write what drawing and finding faces need, into a book that has the page."""
-    if PAGE in app.env.found_docs:
-        fercourse_drawn.write(app, error)
-        fercourse_detector.write(app, error)
-
-
 def add_scripts(
     app: Sphinx, page: str, template: str, context: dict[str, Any], doctree: nodes.document | None
 ) -> None:
@@ -217,4 +208,3 @@ def setup(app: Sphinx) -> None:
     app.add_directive("demo", Demo)
     app.connect("env-get-outdated", collect)
     app.connect("html-page-context", add_scripts, priority=500)
-    app.connect("build-finished", bring_modules)
