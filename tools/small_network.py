@@ -292,7 +292,7 @@ def make(run: Path, record: Record, faces: Faces, folder: Path, threads: int = 1
     for name, answer in answers.items():
         logits[name, "test"] = answer(faces.test.images)
     same_as_recorded(record, "test", logits[FLOAT, "test"])
-    files = {}
+    files: dict[str, dict[str, Any]] = {}
     for name in (FLOAT, INT8, HALF):
         stored = (folder / name).read_bytes()
         files[name] = {
