@@ -18,6 +18,7 @@ from typing import Any
 
 import fercourse_npm
 import numpy as np
+from fercourse_demo import PAGE
 from sphinx.application import Sphinx
 
 from fercourse.errors import FercourseError, one_line
@@ -201,9 +202,13 @@ def write_detector(folder: Path) -> None:
 
 def write(app: Sphinx, error: Exception | None) -> None:
     """Write the detector into the built book, or say why not; the page then says what is missing."""
-    if error is not None or app.builder.format != "html":
+    if error is not None or app.builder.format != "html" or PAGE not in app.env.found_docs:
         return
     try:
         write_detector(Path(app.outdir) / "_static" / PLACE)
     except (FercourseError, ImportError, OSError) as reason:
         print(f"note: the book is built without a face detector: {one_line(reason, 400)}", file=sys.stderr)
+
+
+def setup(app: Sphinx) -> None:
+    app.connect("build-finished", write)

@@ -9,6 +9,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from fercourse_demo import PAGE
 from sphinx.application import Sphinx
 
 TABLES = "demo/tables.js"
@@ -23,9 +24,13 @@ def tables_module(tables: dict[str, Any]) -> str:
 
 def write(app: Sphinx, error: Exception | None) -> None:
     """Write the tables where book/_static/demo/drawn.js looks for them."""
-    if error is not None or app.builder.format != "html":
+    if error is not None or app.builder.format != "html" or PAGE not in app.env.found_docs:
         return
     from fercourse.data.synthetic.tables import drawing_tables
     from fercourse.files import write_text
 
     write_text(Path(app.outdir) / "_static" / TABLES, tables_module(drawing_tables()))
+
+
+def setup(app: Sphinx) -> None:
+    app.connect("build-finished", write)
