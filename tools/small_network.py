@@ -182,14 +182,19 @@ def best_temperature(labels: np.ndarray, logits: np.ndarray) -> float:
     return round(float(np.exp(minimize_scalar(loss, bounds=(-2, 2), method="bounded").x)), 3)
 
 
-def measured(split: FaceSet, logits: np.ndarray, temperature: float) -> dict[str, float]:
-    """Return what small.json says of one file on one split."""
+def measured(split: FaceSet, logits: np.ndarray, temperature: float) -> dict[str, Any]:
+    """Return what small.json says of one file on one split; with temperature, where nothing else is said."""
     plain, shared = (metrics(split.labels, logits=logits / t) for t in (1.0, temperature))
     return {
         "accuracy": round(shared["accuracy"], 6),
         "nll": round(shared["nll"], 6),
         "ece": round(shared["ece"], 6),
         "ece_without_temperature": round(plain["ece"], 6),
+        # How often it is right when it is how sure: the book's page tells it beside every answer.
+        "reliability": {
+            **shared["reliability"],
+            "confidence_sum": [round(value, 3) for value in shared["reliability"]["confidence_sum"]],
+        },
     }
 
 
@@ -287,7 +292,7 @@ def make(run: Path, record: Record, faces: Faces, folder: Path, threads: int = 1
     for name, answer in answers.items():
         logits[name, "test"] = answer(faces.test.images)
     same_as_recorded(record, "test", logits[FLOAT, "test"])
-    files: dict[str, Any] = {}
+    files: dict[str, dict[str, Any]] = {}
     for name in (FLOAT, INT8, HALF):
         stored = (folder / name).read_bytes()
         files[name] = {

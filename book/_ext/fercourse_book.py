@@ -2,8 +2,10 @@
 
 ``fercourse_book`` settles the address, ``fercourse_mathjax`` brings the formulas' typesetter along, and
 ``fercourse_pages`` corrects the pages themselves. ``fercourse_ledger`` shows what became of every claim,
-``fercourse_results`` what is recorded, ``fercourse_explorer`` brings the results explorer its data, and
-``fercourse_teaching`` writes what is counted into pages.
+``fercourse_results`` what is recorded, ``fercourse_explorer`` brings the results explorer its data,
+``fercourse_demo`` the page "Try it" its network and runtime, ``fercourse_drawn`` what it draws faces with,
+``fercourse_detector`` what it finds them with, and ``fercourse_teaching`` writes what is
+counted into pages.
 """
 
 from __future__ import annotations
@@ -11,6 +13,9 @@ from __future__ import annotations
 from typing import Any
 from urllib.parse import urlsplit
 
+import fercourse_demo
+import fercourse_detector
+import fercourse_drawn
 import fercourse_explorer
 import fercourse_ledger
 import fercourse_mathjax
@@ -38,5 +43,8 @@ def setup(app: Sphinx) -> dict[str, Any]:
     fercourse_pages.setup(app)
     fercourse_results.setup(app)
     fercourse_explorer.setup(app)
+    fercourse_demo.setup(app)
+    fercourse_drawn.setup(app)
+    fercourse_detector.setup(app)
     fercourse_teaching.setup(app)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

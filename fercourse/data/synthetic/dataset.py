@@ -13,7 +13,7 @@ from fercourse.data.faces import EMOTIONS, SPLITS, Faces, FaceSet
 from fercourse.data.synthetic import parameters as par
 from fercourse.data.synthetic.render import draw
 from fercourse.data.synthetic.stream import Stream, keys, mix
-from fercourse.data.synthetic.units import ACTION_UNITS, sample_units
+from fercourse.data.synthetic.units import ACTION_UNITS, LIMIT, sample_units
 from fercourse.errors import FercourseError, nearest
 
 #: Changes whenever the same seed gives other pictures.
@@ -176,7 +176,7 @@ def portraits(
     values = par.identity(stream, par.PRESETS["standard"])
     values.update({name: np.full(count, value) for name, value in par.STUDIO.items()})
     values.update({name: np.broadcast_to(value, count) for name, value in given.items()})
-    return par.table(np.broadcast_to(np.clip(wanted, 0.0, 1.2), (count, len(ACTION_UNITS))), values)
+    return par.table(np.broadcast_to(np.clip(wanted, 0.0, LIMIT), (count, len(ACTION_UNITS))), values)
 
 
 def draw_faces(

@@ -42,14 +42,14 @@ class Rows:
         return Rows(self._table[index])
 
 
-# A style of hair: how far it stands out above and beside the head; the face's window in it (its top,
-# half-width, squareness, whether it closes below the chin, how a parting tilts it, how it rises to a peak);
-# how far down it reaches beside and behind the face; whether it hangs straight; waves, strands; 1 for fabric.
-_STYLE_COLUMNS = (
+#: A style of hair: how far it stands out above and beside the head; the face's window in it (its top,
+#: half-width, squareness, whether it closes below the chin, how a parting tilts it, how it rises to a peak);
+#: how far down it reaches beside and behind the face; whether it hangs straight; waves, strands; 1: fabric.
+STYLE_COLUMNS = (
     "above", "side", "top", "width", "square", "closed", "tilt", "peak", "beside", "behind", "hangs", "waves",
     "strands", "fabric",
 )  # fmt: skip
-_STYLE_TABLE = np.array([
+STYLE_TABLE = np.array([
     [0.00, 0.00, -9.00, 9.00, 0.0, 0, 0.0, 0.00, -9.0, -9.0, 0, 0.000, 0.00, 0],  # bald
     [0.03, 0.02, -0.90, 0.93, 0.5, 0, 0.0, 0.00, -0.10, -9.0, 1, 0.000, 0.04, 0],  # cropped
     [0.12, 0.06, -0.88, 0.92, 0.6, 0, 0.2, 0.00, -0.02, -9.0, 1, 0.015, 0.09, 0],  # short
@@ -173,8 +173,8 @@ class Hair:
     """Hair, scarf or hat of every face: where its outside is and how it is lit, front and back."""
 
     def __init__(self, canvas: Canvas, p: Rows, head: Head) -> None:
-        style = _STYLE_TABLE[p["style"][:, 0, 0].astype(np.intp)]
-        self._style = {name: style[:, column, None, None] for column, name in enumerate(_STYLE_COLUMNS)}
+        style = STYLE_TABLE[p["style"][:, 0, 0].astype(np.intp)]
+        self._style = {name: style[:, column, None, None] for column, name in enumerate(STYLE_COLUMNS)}
         s = self._style
         # Styles that end above the cheeks leave the lower rows alone.
         self.canvas, self.rows = canvas.band(

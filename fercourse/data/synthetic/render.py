@@ -16,6 +16,8 @@ from fercourse.errors import FercourseError
 
 #: Names of the masks: the parts of a face, less what stands before it.
 PARTS = ("mouth", "eyes", "brows", "nose", "head")
+#: Least and greatest side of a picture in pixels.
+SIZES = (16, 1024)
 _BATCH = 160  # faces painted at once; the pictures do not depend on it
 
 
@@ -154,8 +156,8 @@ def draw(
         raise FercourseError(
             f"The parameters of drawn faces have shape {parameters.shape}; expected (N, {len(PARAMETERS)})."
         )
-    if not 16 <= size <= 1024:
-        raise FercourseError(f"Faces are drawn at 16 to 1024 pixels, not {size}.")
+    if not SIZES[0] <= size <= SIZES[1]:
+        raise FercourseError(f"Faces are drawn at {SIZES[0]} to {SIZES[1]} pixels, not {size}.")
     unknown = set(without) - set(PARTS[:-1])
     if unknown:
         raise FercourseError(

@@ -31,6 +31,8 @@ UNIT_MEANINGS = {
     "AU26": "jaw drop",
 }
 ACTION_UNITS = tuple(UNIT_MEANINGS)
+#: Greatest intensity that is drawn; 1 is the full action.
+LIMIT = 1.2
 
 #: Ways to show each emotion: (probability, {unit: intensity}).
 PROTOTYPES: dict[str, tuple[tuple[float, dict[str, float]], ...]] = {
@@ -109,4 +111,4 @@ def sample_units(stream: Stream, labels: np.ndarray, intensity: np.ndarray) -> n
         kept = defining | (stream.uniform(f"{unit} kept") >= 0.08)
         varied = value[:, column] * intensity * (1.0 + stream.normal(f"{unit} strength", 0.0, 0.12))
         units[:, column] = varied * kept + np.abs(stream.normal(f"{unit} idle", 0.0, 0.04))
-    return np.clip(units, 0.0, 1.2)
+    return np.clip(units, 0.0, LIMIT)
