@@ -486,7 +486,7 @@ def test_nothing_but_bad_files(tmp_path: Path, capsys) -> None:
 def test_wrong_words_are_told(tmp_path: Path, capsys) -> None:
     code, _, err = command(capsys, tmp_path, "--faces", "harr")
     assert code == 1
-    assert "is not one of auto, whole, haar; did you mean 'haar'?" in err
+    assert "is not one of auto, whole, haar (did you mean 'haar'?)." in err
     code, _, err = command(capsys, tmp_path, "--faces", "haar")
     assert code == 1
     assert "OpenCV is not installed (pip install 'opencv-python-headless<5'" in err

@@ -6,6 +6,7 @@ import contextlib
 import io
 import json
 import shutil
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -56,7 +57,7 @@ def everything(empty: Path, quick: list[Path]) -> Path:
     assert quick
     wanted = {json.dumps(c.to_dict(), sort_keys=True): c for name in GRIDS for c in grid(name, seeds=3)}
     for config in wanted.values():
-        values = config.to_dict()
+        values = asdict(config)  # with what is switched off: to_dict leaves that out, and the recipe has it on
         if values["recipe"] != "smoke":
             add(empty, values.pop("model"), values.pop("recipe"), **values)
     for entry in final_entries():

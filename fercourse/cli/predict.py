@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 FACES = ("auto", "whole", "haar")
 
 
-@app.command()
+@app.command(short_help="Say which label a network gives to faces in pictures.")
 def predict(
     images: Annotated[
         list[Path], typer.Argument(help="Pictures, or folders: all pictures in them and below.")

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from fercourse.search.run import Outcome
 
 
-@app.command()
+@app.command(short_help="Search hyperparameters around a recipe, judged on val.")
 def search(
     what: Annotated[
         str, typer.Argument(help="A network's name; with --show or --record a folder that a search wrote.")
