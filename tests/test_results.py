@@ -57,7 +57,7 @@ def everything(empty: Path, quick: list[Path]) -> Path:
     assert quick
     wanted = {json.dumps(c.to_dict(), sort_keys=True): c for name in GRIDS for c in grid(name, seeds=3)}
     for config in wanted.values():
-        values = asdict(config)  # with what is switched off: to_dict leaves that out, and the recipe has it on
+        values = asdict(config)  # to_dict leaves out what is switched off, and the recipe may have it on
         if values["recipe"] != "smoke":
             add(empty, values.pop("model"), values.pop("recipe"), **values)
     for entry in final_entries():
