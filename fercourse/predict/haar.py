@@ -7,6 +7,7 @@ to find faces was this cascade. So its boxes are taken as they are.
 from __future__ import annotations
 
 import functools
+import importlib
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +35,7 @@ def missing_cascade() -> str | None:
         return (
             f"OpenCV {cv2.__version__} has no Haar cascades any more (pip install 'opencv-python-headless<5')"
         )
-    if not (Path(cv2.data.haarcascades) / CASCADE).is_file():
+    if not _file().is_file():
         return f"this installation of OpenCV lacks {CASCADE} (pip install 'opencv-python-headless<5')"
     return None
 
@@ -68,4 +69,8 @@ def find_faces(image: Image.Image) -> list[Square]:
 def _cascade() -> Any:
     import cv2
 
-    return cv2.CascadeClassifier(str(Path(cv2.data.haarcascades) / CASCADE))
+    return cv2.CascadeClassifier(str(_file()))
+
+
+def _file() -> Path:
+    return Path(importlib.import_module("cv2.data").haarcascades) / CASCADE
