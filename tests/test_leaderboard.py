@@ -133,12 +133,14 @@ def test_the_board_shows_drawn_faces_and_records_apart(session: Session) -> None
     leaderboard.enter(Dense(), "first", session)
     table = leaderboard.table(session)
     groups = list(dict.fromkeys(table.index.get_level_values("group")))
-    assert groups[:2] == ["drawn faces, smoke", "FER-2013, recipe quick"]
+    assert groups[0] == "drawn faces, smoke"
+    assert "FER-2013, recipe quick" in groups[1:]
     assert list(table.loc["drawn faces, smoke"].index) == ["first"]
     recorded = table.loc["FER-2013, recipe quick"]
     assert set(recorded["whose"]) == {"recorded"}
-    accuracies = [float(text.rstrip("%")) for text in recorded["accuracy on val"]]
-    assert accuracies == sorted(accuracies, reverse=True)
+    for group in groups:
+        accuracies = [float(text.rstrip("%")) for text in table.loc[group]["accuracy on val"]]
+        assert accuracies == sorted(accuracies, reverse=True)
     known = {f"{r.metrics('val')['accuracy']:.1%}" for r in load_records() if r.recipe == "quick"}
     assert set(recorded["accuracy on val"]) <= known
 
