@@ -28,7 +28,7 @@ from fercourse.records import (
     record_name,
 )
 from fercourse.results import PENDING
-from fercourse.results.recorded import identity
+from fercourse.results.recorded import Identity, identity
 
 #: The grids whose rows the explorer shows, pending ones included, and what each is called there. The others
 #: are many trainings judged on val alone: with them the data would grow beyond what a page should load.
@@ -55,7 +55,6 @@ LEFT_OUT = {
 }
 #: The curves that are drawn, and the unit in which their values are whole numbers: it saves a tenth of all.
 CURVES = {"train_loss": 0.001, "val_loss": 0.001, "train_accuracy": 0.0001, "val_accuracy": 0.0001}
-Identity = tuple[str, str, str]
 _LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
 
 

@@ -94,7 +94,7 @@ def test_two_pages_are_printed(root: Path, tmp_path: Path) -> None:
     pdf.make(["book/setup", "notebooks/01_the_data_set"], target, root)
     printed = read(target)
     check(printed)
-    assert {"Set up", "The data set", "Contents", "The same picture twice", "Quiz"} <= set(printed.titles)
+    assert {"Set up", "1. The data set", "Contents", "The same picture twice", "Quiz"} <= set(printed.titles)
     assert "Preprocessing and imbalance" not in printed.titles
     assert 8 < len(printed.pages) < 40
     assert printed.size < 5 * MIB

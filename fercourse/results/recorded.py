@@ -18,6 +18,8 @@ from fercourse.papers import TABLE1, TABLE2
 from fercourse.recipes import TrainConfig, make_config
 from fercourse.records import RECORDS, Record, experiment, final_entries, load_records, results_folder
 
+#: What `identity` returns.
+Identity = tuple[str, str, str]
 PENDING = "pending"
 
 
@@ -182,7 +184,7 @@ def _full_trainings(records: Iterable[Record]) -> tuple[Record, ...]:
 
 
 def _grouped(rows: Iterable[Row], records: Iterable[Record], tta: str) -> list[Group]:
-    found: dict[tuple[str, str, str], list[Record]] = {}
+    found: dict[Identity, list[Record]] = {}
     for record in records:
         if record.tta != tta:
             continue
@@ -195,7 +197,7 @@ def _grouped(rows: Iterable[Row], records: Iterable[Record], tta: str) -> list[G
     return made
 
 
-def identity(config: Mapping[str, Any]) -> tuple[str, str, str]:
+def identity(config: Mapping[str, Any]) -> Identity:
     """Return what is the same for all seeds of an experiment, and for nothing else.
 
     Args:
