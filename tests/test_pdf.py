@@ -127,5 +127,5 @@ def test_the_whole_book_is_printed(root: Path, tmp_path: Path) -> None:
     pdf.make([], target, root)
     printed = read(target)
     check(printed)
-    assert {chapter.title for chapter in facts.chapters(root)} <= set(printed.titles)
+    assert {f"{chapter.number}. {chapter.title}" for chapter in facts.chapters(root)} <= set(printed.titles)
     assert printed.size < 30 * MIB
