@@ -51,19 +51,30 @@ def quick(empty: Path) -> list[Path]:
     ]
 
 
-@pytest.fixture
-def everything(empty: Path, quick: list[Path]) -> Path:
-    """Three seeds of every training of every grid, and of whatever final.yml lists."""
-    assert quick
+@pytest.fixture(scope="module")
+def all_runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Three seeds of every training of every grid, and of whatever final.yml lists; made once, to be copied."""
+    folder = tmp_path_factory.mktemp("everything") / "results"
+    shutil.copytree(results_folder(), folder, ignore=shutil.ignore_patterns("runs"))
     wanted = {json.dumps(c.to_dict(), sort_keys=True): c for name in GRIDS for c in grid(name, seeds=3)}
     for config in wanted.values():
         values = asdict(config)  # to_dict leaves out what is switched off, and the recipe may have it on
         if values["recipe"] != "smoke":
-            add(empty, values.pop("model"), values.pop("recipe"), **values)
+            add(folder, values.pop("model"), values.pop("recipe"), **values)
     for entry in final_entries():
         for seed in range(3):
             with contextlib.suppress(Exception):  # it is in a grid, and there already
-                add(empty, entry["model"], entry["recipe"], seed=seed, **(entry.get("changes") or {}))
+                add(folder, entry["model"], entry["recipe"], seed=seed, **(entry.get("changes") or {}))
+    return folder / "runs"
+
+
+@pytest.fixture
+def everything(empty: Path, quick: list[Path], all_runs: Path) -> Path:
+    """All records that there will be, and the committed ones of ``quick`` as they are."""
+    kept = {path.name for path in quick}
+    for path in all_runs.iterdir():
+        if path.name not in kept:
+            shutil.copy(path, empty / "runs")
     return empty
 
 
