@@ -31,6 +31,21 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 
 ROOT = Path(__file__).parents[1]
 
+#: What takes minutes, longest first: begun last, it would keep one process busy while the others wait.
+LONG = (
+    "test_book.py",
+    "test_sweep.py",
+    "test_demo.py",
+    "test_checkers.py",
+    "test_cli.py",
+    "test_explorer.py",
+)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Let the files that take longest come first; `--dist loadfile` then gives them away in that order."""
+    items.sort(key=lambda item: LONG.index(item.path.name) if item.path.name in LONG else len(LONG))
+
 
 @pytest.fixture(scope="session")
 def root() -> Path:

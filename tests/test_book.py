@@ -136,6 +136,7 @@ def test_every_page_of_the_contents_is_there(pages: Pages, toc: list[str]) -> No
     assert {f"{name}.html" for name in toc} | {"index.html", "404.html", *OTHER_PAGES} <= pages.keys()
 
 
+@pytest.mark.alone
 def test_the_build_is_quick(built_in: tuple[Path, float]) -> None:
     assert built_in[1] < BUILD_SECONDS
 

@@ -384,6 +384,7 @@ MEASURE = """async ([folder, file]) => {
 }"""
 
 
+@pytest.mark.alone
 @pytest.mark.usefixtures("runtime")
 def test_a_face_is_quick(tab: Any, address: str, record_property: Any) -> None:
     """The least of many medians: whatever else the machine does meanwhile is none of the network's time."""
@@ -452,27 +453,25 @@ COUNTED = {
 }
 
 
-@pytest.mark.parametrize(
-    ("probs", "counted", "level", "words"),
-    [
-        ([0.3, 0, 0, 0, 0.4, 0, 0.3], COUNTED, "torn", "torn between sad (40%) and angry (30%)."),
-        ([0.2, 0.1, 0.2, 0.1, 0.2, 0.1, 0.1], COUNTED, "torn", "angry (20%), fear (20%) and sad (20%)"),
-        ([0, 0, 0, 0.41, 0.39, 0.2, 0], COUNTED, "leans", "leans towards happy (41%); next comes sad (39%)."),
-        ([0, 0, 0, 0.9, 0.1, 0, 0], COUNTED, "clear", "happy (90%) clearly first; next comes sad (10%)."),
-        ([0, 0, 0, 0.9, 0.1, 0, 0], None, "leans", "leans towards happy (90%)"),
-        ([0, 0, 0, 0.45, 0.4, 0.15, 0], None, "torn", "torn between happy (45%) and sad (40%)."),
-    ],
-)
-def test_words_follow_from_the_count(
-    tab: Any, address: str, probs: list[float], counted: Any, level: str, words: str
-) -> None:
-    found = tab.evaluate(WORDS, [f"{address}_static/demo/", probs, counted])
-    assert found["level"] == level
-    assert words in found["summary"]
-    assert ("no record" in found["backing"]) == (counted is None)
-    if level == "clear":
-        assert found["backing"].endswith("that word was the label of 60 in 100: 60%.")
-        assert "between 80% and 100%" in found["backing"]
+SAYINGS = [
+    ([0.3, 0, 0, 0, 0.4, 0, 0.3], COUNTED, "torn", "torn between sad (40%) and angry (30%)."),
+    ([0.2, 0.1, 0.2, 0.1, 0.2, 0.1, 0.1], COUNTED, "torn", "angry (20%), fear (20%) and sad (20%)"),
+    ([0, 0, 0, 0.41, 0.39, 0.2, 0], COUNTED, "leans", "leans towards happy (41%); next comes sad (39%)."),
+    ([0, 0, 0, 0.9, 0.1, 0, 0], COUNTED, "clear", "happy (90%) clearly first; next comes sad (10%)."),
+    ([0, 0, 0, 0.9, 0.1, 0, 0], None, "leans", "leans towards happy (90%)"),
+    ([0, 0, 0, 0.45, 0.4, 0.15, 0], None, "torn", "torn between happy (45%) and sad (40%)."),
+]
+
+
+def test_words_follow_from_the_count(tab: Any, address: str) -> None:
+    for probs, counted, level, words in SAYINGS:
+        found = tab.evaluate(WORDS, [f"{address}_static/demo/", probs, counted])
+        assert found["level"] == level, probs
+        assert words in found["summary"]
+        assert ("no record" in found["backing"]) == (counted is None), probs
+        if level == "clear":
+            assert found["backing"].endswith("that word was the label of 60 in 100: 60%.")
+            assert "between 80% and 100%" in found["backing"]
 
 
 def test_it_can_be_heard_and_does_not_chatter(started: Any) -> None:
