@@ -53,7 +53,7 @@ def quick(empty: Path) -> list[Path]:
 
 @pytest.fixture(scope="module")
 def all_runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Three seeds of every training of every grid, and of whatever final.yml lists; made once, to be copied."""
+    """Three seeds of every training of every grid and of what final.yml lists; made once, to be copied."""
     folder = tmp_path_factory.mktemp("everything") / "results"
     shutil.copytree(results_folder(), folder, ignore=shutil.ignore_patterns("runs"))
     wanted = {json.dumps(c.to_dict(), sort_keys=True): c for name in GRIDS for c in grid(name, seeds=3)}
