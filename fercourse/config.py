@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import re
 import sys
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
@@ -21,7 +22,17 @@ PRETRAINED = ("none", "imagenet")
 FIT_ON = ("train", "train+val")
 SOFT_LABELS = ("none", "ferplus")
 #: Values of a configuration that older records and runs do not have, switched off.
-LATER: Mapping[str, Any] = {"mixup": 0.0, "ema": 0.0, "fit_on": "train", "soft_labels": "none"}
+LATER: Mapping[str, Any] = {
+    "mixup": 0.0,
+    "ema": 0.0,
+    "fit_on": "train",
+    "soft_labels": "none",
+    "teacher": "none",
+    "teacher_share": 0.9,
+    "teacher_temperature": 4.0,
+}
+#: Names of runs: no path leads out of their folder.
+_RUNS = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.,=-]*(\+[A-Za-z0-9_][A-Za-z0-9_.,=-]*)*")
 
 
 def _fail(name: str, value: object, expected: str) -> None:
@@ -67,6 +78,10 @@ class TrainConfig:
             epoch is kept, and no accuracy on val is measured.
         soft_labels: 'none', or 'ferplus': the shares of FER+ votes in place of the label (see
             `fercourse.data.votes.vote_shares`); of the track 'extra'.
+        teacher: 'none'; or a name in `fercourse.teachers.TEACHERS`, or names of runs, joined by '+': trained
+            networks whose shares of the same picture are learnt too.
+        teacher_share: the part of the loss that is the teachers'.
+        teacher_temperature: what teachers' and student's logits are divided by in that part.
         precision: auto, fp32, bf16 or fp16 (see `fercourse.device.pick_precision`).
 
     Raises:
@@ -99,6 +114,9 @@ class TrainConfig:
     ema: float = 0.0
     fit_on: str = "train"
     soft_labels: str = "none"
+    teacher: str = "none"
+    teacher_share: float = 0.9
+    teacher_temperature: float = 4.0
 
     def __post_init__(self) -> None:
         from fercourse.models import MODELS  # torch is needed from here on, not for reading recipes
@@ -154,6 +172,10 @@ class TrainConfig:
         _number("train_fraction", self.train_fraction, 0, 1, above=True)
         _number("mixup", self.mixup, 0, 100)
         _number("ema", self.ema, 0, 0.999999)
+        _number("teacher_share", self.teacher_share, 0, 1, above=True)
+        _number("teacher_temperature", self.teacher_temperature, 0, 1000, above=True)
+        if not isinstance(self.teacher, str) or not _RUNS.fullmatch(self.teacher):
+            _fail("teacher", self.teacher, "'none', or names of runs, joined by '+'")
         if self.max_steps is not None:
             _number("max_steps", self.max_steps, 1, infinity, whole=True)
 

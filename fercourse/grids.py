@@ -246,6 +246,11 @@ def _extra() -> list[Row]:
     ]
 
 
+def _distilled() -> list[Row]:
+    """The small network, taught by two large ones, whose runs of the grid `strong` must be finished."""
+    return [Row("small_vgg", "strong", "the small network, taught", {"teacher": "strong"}, tta=_BOTH_VIEWS)]
+
+
 def _smoke() -> list[Row]:
     """Three short trainings: show how a grid works. Their accuracies mean nothing."""
     return [
@@ -270,6 +275,7 @@ ALL = (
     "ingredients",
     "strong",
     "extra",
+    "distilled",
     "ablations",
     "scarce",
 )
@@ -287,6 +293,7 @@ GRIDS: dict[str, Callable[[], list[Row]]] = {
     "ingredients": _ingredients,
     "strong": _strong,
     "extra": _extra,
+    "distilled": _distilled,
     "all": _all,
     "smoke": _smoke,
 }

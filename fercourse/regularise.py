@@ -63,13 +63,31 @@ def mixup(
     return mixed, share * targets + (1 - share) * targets[partner]
 
 
+def taught_loss(logits: Tensor, teacher_logits: Tensor, temperature: float) -> Tensor:
+    """Return ``T^2 * KL(teacher at T || student at T)``, averaged over a batch.
+
+    Hinton, Vinyals & Dean (2015). The factor T^2 keeps the size of the gradient, which shrinks with 1 / T^2.
+    None of it reaches the teacher.
+
+    Args:
+        logits, teacher_logits: (B, K).
+        temperature: T, above 0; what both are divided by.
+    """
+    divergence = F.kl_div(
+        (logits / temperature).log_softmax(1),
+        (teacher_logits.detach() / temperature).log_softmax(1),
+        reduction="batchmean",
+        log_target=True,
+    )
+    return temperature**2 * divergence
+
+
 def distillation_loss(
     logits: Tensor, teacher_logits: Tensor, labels: Tensor, *, temperature: float, weight: float
 ) -> Tensor:
     """Return a student's loss: part of it from a teacher's softened shares (Hinton, Vinyals & Dean, 2015).
 
-    ``weight * T^2 * KL(teacher at T || student at T) + (1 - weight) * cross-entropy``. The factor T^2 keeps
-    the size of the first part's gradient, which shrinks with 1 / T^2. No gradient reaches the teacher.
+    ``weight`` times `taught_loss`, and the rest of it cross-entropy with the labels.
 
     Args:
         logits, teacher_logits: (B, K).
@@ -77,13 +95,8 @@ def distillation_loss(
         temperature: T, above 0; what both logits are divided by in the first part.
         weight: of the first part, 0 to 1.
     """
-    soft = F.kl_div(
-        (logits / temperature).log_softmax(1),
-        (teacher_logits.detach() / temperature).log_softmax(1),
-        reduction="batchmean",
-        log_target=True,
-    )
-    return weight * temperature**2 * soft + (1 - weight) * F.cross_entropy(logits, labels)
+    soft = taught_loss(logits, teacher_logits, temperature)
+    return weight * soft + (1 - weight) * F.cross_entropy(logits, labels)
 
 
 class Ema:

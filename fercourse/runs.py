@@ -59,8 +59,9 @@ def train_run(
     """Train a configuration on a data set into a folder; return the best epoch's model and the history.
 
     The folder gets ``run.json`` (configuration, environment, data), the checkpoints and logs of
-    `fercourse.train.fit`. It is locked meanwhile: two trainings cannot share it. The state is saved every 60
-    seconds, or as often as the environment variable FERCOURSE_CHECKPOINT_SECONDS says.
+    `fercourse.train.fit`; the runs of its teachers, where it has any, lie beside it. It is locked meanwhile:
+    two trainings cannot share it. The state is saved every 60 seconds, or as often as the environment
+    variable FERCOURSE_CHECKPOINT_SECONDS says.
 
     Args:
         wait: seconds to wait for a process that holds the folder.
@@ -90,6 +91,7 @@ def _train_run(
 ) -> tuple[nn.Module, Fit]:
     from fercourse.data.votes import vote_shares
     from fercourse.device import describe_device
+    from fercourse.teachers import load_teachers
     from fercourse.train import fit
     from fercourse.transfer import start_from
 
@@ -122,6 +124,7 @@ def _train_run(
     if config.soft_labels != "none":
         fitted = (faces.train,) if config.fit_on == "train" else (faces.train, faces.val)
         targets = np.concatenate([vote_shares(split) for split in fitted])
+    teachers = load_teachers(config, faces.fingerprint, folder.resolve().parent)
     model = start_from(build_model(config), config)
     result = fit(
         model,
@@ -129,6 +132,7 @@ def _train_run(
         faces.val,
         config,
         targets=targets,
+        teachers=teachers,
         out=folder,
         resume=resume,
         device=place,

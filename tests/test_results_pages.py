@@ -35,7 +35,7 @@ import fercourse_results as extension  # noqa: E402
 
 SHOWN_GRIDS = (
     "table2", "table1", "paper2", "controls", "readings", "scarce", "ablations", "ingredients", "strong",
-    "extra",
+    "extra", "distilled",
 )  # fmt: skip
 PAGES = sorted((ROOT / "book" / "results").glob("*.md"))
 OURS = [page for page in PAGES if "{result" in page.read_text(encoding="utf-8")]
@@ -455,7 +455,11 @@ def test_votes_and_labels_are_judged_by_both(results: Path) -> None:
 
 
 def test_the_strong_table_keeps_views_and_splits_apart(results: Path) -> None:
-    rows = {row.shows: row for row in GRIDS["strong"]()}
+    rows = {row.shows: row for row in (*GRIDS["strong"](), *GRIDS["distilled"]())}
+    assert (ingredients.strong_table().frame.loc["small_vgg, strong, taught"] == PENDING).all()
+    add(results, rows["the small network, taught"], 0, 0.72)
+    assert ingredients.strong_table().frame.loc["small_vgg, strong, taught", "seeds"] == "1"
+    assert (ingredients.strong_table().frame.loc["small_vgg, strong"] == PENDING).all()
     for seed in range(3):
         add(results, rows["paper 1's best network"], seed, 0.73)
         add(results, rows["paper 1's best network"], seed, 0.75, tta="ten-crop")

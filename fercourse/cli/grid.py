@@ -24,7 +24,7 @@ def reproduce(
         str,
         typer.Argument(
             help="table2, table1, paper2, controls, readings, ablations, scarce, ingredients, strong, extra, "
-            "all, smoke."
+            "distilled, all, smoke."
         ),
     ],
     data: Data = None,

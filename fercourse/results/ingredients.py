@@ -165,7 +165,7 @@ def told() -> list[str]:
 
 def strong_table() -> Shown:
     """Accuracy on test by the recipe strong, plainly and with ten crops, beside the papers' best."""
-    views = {tta: groups("strong", tta=tta) for tta in VIEWS}
+    views = {tta: [*groups("strong", tta=tta), *groups("distilled", tta=tta)] for tta in VIEWS}
     best = dict.fromkeys(VIEWS.values(), NOT_REPORTED)
     frame: dict[str, dict[str, str]] = {
         f"paper 1's best: {PAPERS_BEST}": {
@@ -178,7 +178,8 @@ def strong_table() -> Shown:
     }
     for place, group in enumerate(views["none"]):
         held_out = group.config.fit_on == "train"
-        frame[f"{group.model}, strong" + ("" if held_out else ", on train and val")] = {
+        taught = ", taught" * (group.config.teacher != "none")
+        frame[f"{group.model}, strong{taught}" + ("" if held_out else ", on train and val")] = {
             **{heading: percent(views[tta][place].accuracies()) for tta, heading in VIEWS.items()},
             "without twins": percent(group.accuracies(without_twins=True)),
             "val": percent(group.accuracies("val")) if held_out else "trained on",
@@ -240,7 +241,7 @@ def strong_records() -> Shown:
     frame = {
         f"{group.model}, {group.shows}{', ten crops' * (tta != 'none')}": {"records": record_links(group)}
         for tta in VIEWS
-        for group in groups("strong", tta=tta)
+        for group in (*groups("strong", tta=tta), *groups("distilled", tta=tta))
     }
     return Shown("The records of the recipe strong", {"": pd.DataFrame(frame).T})
 

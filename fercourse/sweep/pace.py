@@ -25,7 +25,8 @@ class Stepper:
         from fercourse.device import pick_precision
         from fercourse.regularise import Ema
         from fercourse.runs import build_model
-        from fercourse.train import Totals, class_weights, make_optimizer, mixup_shares, step_graphs
+        from fercourse.teachers import stand_ins
+        from fercourse.train import Lesson, Totals, class_weights, make_optimizer, mixup_shares, step_graphs
 
         self.device = device
         self.batch_size = min(config.batch_size, CPU_BATCH) if device.type == "cpu" else config.batch_size
@@ -40,6 +41,9 @@ class Stepper:
         self.totals = Totals.zeros(device, self.steps_per_epoch)
         counts = torch.bincount(self.labels, minlength=7).cpu().numpy()
         shares = mixup_shares(config, 0, self.steps_per_epoch)
+        teachers = stand_ins(config)
+        if teachers is not None:
+            teachers.to(device, memory_format=self.precision.memory_format)  # type: ignore[call-overload]
         self.arguments: dict[str, Any] = {
             "generator": torch.Generator(device=device),
             "precision": self.precision,
@@ -49,6 +53,7 @@ class Stepper:
             "scaler": torch.amp.GradScaler(device.type) if self.precision.name == "fp16" else None,
             "shares": None if shares is None else shares.to(device),
             "ema": Ema(self.model, decay=config.ema) if config.ema else None,
+            "lesson": None if teachers is None else Lesson(teachers, config.teacher_share),
         }
         self.graphs = None
         if device.type == "cuda":

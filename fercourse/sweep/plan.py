@@ -66,8 +66,10 @@ class Plan:
 
 
 def pace_key(config: TrainConfig) -> str:
-    """Return what decides the pace of a configuration: the network, its options, batch size and averages."""
+    """Return what decides a configuration's pace: network and options, batch size, averages and teachers."""
     extras = f" mixup {config.mixup > 0} ema {config.ema > 0}" if config.mixup or config.ema else ""
+    if config.teacher != "none":
+        extras += f" teacher {config.teacher}"
     return f"{config.model} {sorted(dict(config.model_options).items())} {config.batch_size}{extras}"
 
 

@@ -1,7 +1,8 @@
-"""Training: `loop`, `epoch` and `step`, optimiser and loss weights (`optim`), what it remembers (`state`)."""
+"""Training: `loop`, `epoch`, `step`, teachers (`lesson`), optimiser and loss (`optim`), memory (`state`)."""
 
 from fercourse.train.epoch import train_one_epoch
 from fercourse.train.failures import TrainingFailed
+from fercourse.train.lesson import Lesson, Teachers
 from fercourse.train.loop import Fit, Labelled, fit
 from fercourse.train.optim import class_weights, log_prior, make_optimizer, make_scheduler, set_log_prior
 from fercourse.train.sampling import epoch_order, mixup_shares
@@ -10,7 +11,9 @@ from fercourse.train.step import StepGraphs, Totals, step_graphs, train_step
 __all__ = [
     "Fit",
     "Labelled",
+    "Lesson",
     "StepGraphs",
+    "Teachers",
     "Totals",
     "TrainingFailed",
     "class_weights",

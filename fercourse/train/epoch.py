@@ -12,6 +12,7 @@ from torch.optim.lr_scheduler import LRScheduler
 from fercourse.augmentation import Augmentation
 from fercourse.device import Precision
 from fercourse.regularise import Ema
+from fercourse.train.lesson import Lesson
 from fercourse.train.step import StepGraphs, Totals, train_step
 
 
@@ -37,6 +38,7 @@ def train_one_epoch(
     targets: torch.Tensor | None = None,
     shares: torch.Tensor | None = None,
     ema: Ema | None = None,
+    lesson: Lesson | None = None,
 ) -> Totals:
     """Train on the images in the given order, once.
 
@@ -55,6 +57,7 @@ def train_one_epoch(
         shares: mixup's, of every step, float32, on that device; each image is mixed with its neighbour in the
             batch, and a hit is one of the image with the greater share. None mixes nothing.
         ema: a moving average of the weights, which follows every step.
+        lesson: teachers on that device, and their part of the loss.
 
     Returns:
         The epoch's totals: loss, hits, images, batch losses, still on the device.
@@ -86,6 +89,7 @@ def train_one_epoch(
                 targets=targets,
                 shares=shares,
                 ema=ema,
+                lesson=lesson,
             )
         if scheduler is not None:
             scheduler.step()

@@ -25,6 +25,7 @@ from fercourse.recipes import TrainConfig
 from fercourse.regularise import Ema
 from fercourse.train.epoch import train_one_epoch
 from fercourse.train.failures import TrainingFailed, batch_that_fits, is_out_of_memory, stop_at_bad_loss
+from fercourse.train.lesson import Lesson, Teachers
 from fercourse.train.optim import (
     class_counts,
     class_weights,
@@ -93,6 +94,7 @@ def fit(
     config: TrainConfig,
     *,
     targets: np.ndarray | None = None,
+    teachers: Teachers | None = None,
     out: str | os.PathLike[str] | None = None,
     resume: bool = False,
     device: str | torch.device | None = None,
@@ -116,6 +118,7 @@ def fit(
         train, val: `FaceSet` or anything with ``images`` and ``labels``.
         targets: float32, (N, 7): soft labels of the images trained on, train's, then val's where they are
             fitted too; given where ``config.soft_labels`` asks for them, and only there.
+        teachers: given where ``config.teacher`` asks for them, and only there.
         out: folder for the checkpoint, history.csv and TensorBoard's log; None keeps nothing.
         resume: go on from the folder's checkpoint where there is one.
         checkpoint_seconds: how often the state is saved; also saved at Ctrl-C and at the end.
@@ -123,9 +126,9 @@ def fit(
         on_epoch: called with the history after every epoch.
 
     Raises:
-        FercourseError: an unlabelled or empty split, a checkpoint of another training, targets that are
-            missing or do not fit; as `TrainingFailed` a loss that is not finite, memory that does not suffice
-            (the message names a batch size that does).
+        FercourseError: an unlabelled or empty split, a checkpoint of another training, targets or teachers
+            that are missing or do not fit; as `TrainingFailed` a loss that is not finite, memory that does
+            not suffice (the message names a batch size that does).
         KeyboardInterrupt: on Ctrl-C, after the state was saved.
     """
     for name, split in (("train", train), ("val", val)):
@@ -141,7 +144,14 @@ def fit(
         )
     place = device if isinstance(device, torch.device) else pick_device(device)
     precision = pick_precision(model, place, config.precision)
+    if (teachers is None) != (config.teacher == "none"):
+        raise FercourseError(
+            f"teacher is {config.teacher!r}, but {'no' if teachers is None else 'its'} networks were given: "
+            "load them with fercourse.teachers.load_teachers, or set teacher to 'none'."
+        )
     identity = {"config": config.to_dict(), "data": digest_of(train, val, targets=targets)}
+    if teachers is not None:
+        identity["teachers"] = teachers.digest()
     held_out = config.fit_on == "train"
     if not held_out:
         train = Joined.of(train, val)
@@ -174,6 +184,10 @@ def fit(
     soft = None if targets is None else torch.from_numpy(targets).to(place)
     # At a fixed place on the device, refilled each epoch: a captured step reads it there.
     shares = torch.zeros(steps, device=place) if config.mixup else None
+    lesson = None
+    if teachers is not None:
+        teachers.to(place, memory_format=precision.memory_format)  # type: ignore[call-overload]
+        lesson = Lesson(teachers, config.teacher_share)
     arguments: dict[str, Any] = {
         "generator": parts.generator,
         "precision": precision,
@@ -184,6 +198,7 @@ def fit(
         "targets": soft,
         "shares": shares,
         "ema": ema,
+        "lesson": lesson,
     }
     graphs_used = None
     if place.type == "cuda" if graphs is None else graphs:

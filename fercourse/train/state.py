@@ -122,12 +122,13 @@ def _same_training(path: Path, stored: dict[str, Any], identity: dict[str, Any])
             )
     for name, advice in (
         ("data", "resume with the same data"),
+        ("teachers", "resume with the same teachers"),
         ("precision", "resume on the same kind of device, or set precision"),
     ):
-        if stored.get(name) != identity[name]:
+        if stored.get(name) != identity.get(name):
             raise FercourseError(
                 f"{path} belongs to a training with other {name} ({shown(stored.get(name), 14)}, "
-                f"now {identity[name][:12]}): {advice}, or name another folder."
+                f"now {shown(identity.get(name), 14)}): {advice}, or name another folder."
             )
 
 

@@ -23,6 +23,7 @@ from fercourse.augment import augment
 from fercourse.augmentation import Augmentation
 from fercourse.device import Precision
 from fercourse.regularise import Ema
+from fercourse.train.lesson import Lesson
 
 #: Cross-entropy of guessing among 7 classes is 1.95; a loss this far above it does not come back.
 EXPLODED = 1e3
@@ -90,6 +91,7 @@ def train_step(
     targets: torch.Tensor | None = None,
     shares: torch.Tensor | None = None,
     ema: Ema | None = None,
+    lesson: Lesson | None = None,
 ) -> None:
     """Take one step on the images at the positions ``batch``, int64 (B,); arguments as `train_one_epoch`."""
     x = augment(images[batch], augmentation, generator=generator)  # (B, 1, 48, 48), [0, 1]
@@ -110,6 +112,8 @@ def train_step(
     if shares is not None:
         loss = share * loss + (1 - share) * loss_of(wanted.roll(1, 0))
         y = torch.where(share < 0.5, y.roll(1, 0), y)  # what most of the picture shows: for the hits
+    if lesson is not None:
+        loss = lesson.loss(logits, x, loss, precision)
     optimizer.zero_grad(set_to_none=True)
     if scaler is None:
         loss.backward()
@@ -244,8 +248,8 @@ def step_graphs(
     Args:
         totals: the sums of every epoch; begin one by ``totals.reset()``.
         longest: positions of the longest order that will be trained on.
-        options: precision, augmentation, weight, label_smoothing, scaler, targets, shares and ema, as in
-            `train_step`.
+        options: precision, augmentation, weight, label_smoothing, scaler, targets, shares, ema and lesson, as
+            in `train_step`.
     """
     step = partial(
         train_step, model, images, labels, optimizer, totals=totals, generator=generator, **options
