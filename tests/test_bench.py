@@ -21,7 +21,7 @@ import torch
 from torch import nn
 from torchvision import transforms
 
-from fercourse.bench import ladder, usual, worker
+from fercourse.bench import ladder, page, usual, worker
 from fercourse.bench import small as small_network
 from fercourse.bench.jobs import FEWEST, Job, Window, take
 from fercourse.bench.report import (
@@ -422,6 +422,36 @@ def test_a_record_of_the_small_network(answered: dict) -> None:
     damaged["measurements"][0].pop("batch_size")
     with pytest.raises(FercourseError, match="'batch_size' is a required property"):
         check_record(damaged, "It")
+
+
+def test_the_page_takes_turns_one_face_at_a_time() -> None:
+    settings = Settings(models=("basic_cnn",), parts=("small",), repeats=2)
+    jobs = plan(settings, {"basic_cnn": 33.1}, CPU, book=True)
+    in_page = [job for job in jobs if job.variant in page.PAGES]
+    assert [(job.round, job.batch_size) for job in in_page] == [(0, 1), (0, 1), (1, 1), (1, 1)]
+    assert [job.variant for job in in_page[2:]] == [job.variant for job in in_page[:2]][::-1]
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (None, "holds no built book .*make book"),
+        ("{", "holds no built book"),
+        ('{"runtime": {"missing": "no npm"}}', r"cannot run a network \(no npm\)"),
+        ('{"runtime": {"missing": ""}}', "there is none: install it, or name it in CHROMIUM"),
+    ],
+)
+def test_a_book_that_cannot_be_measured(
+    content: str | None, said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("playwright")
+    monkeypatch.delenv("CHROMIUM", raising=False)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    if content is not None:
+        (tmp_path / page.SCRIPTS).mkdir(parents=True)
+        (tmp_path / page.SCRIPTS / "demo.json").write_text(content)
+    with pytest.raises(FercourseError, match=said):
+        page.check_book(tmp_path)
 
 
 @pytest.mark.parametrize("variant", small_network.VARIANTS)

@@ -15,6 +15,7 @@ import re
 import shutil
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,8 @@ from served import served
 from test_book import AXE, FOLLOWED, GRAVE, SEEN
 
 import fercourse
+from fercourse.bench import page
+from fercourse.bench.jobs import Job
 from fercourse.data import EMOTIONS, load_faces
 from fercourse.data.synthetic import synthetic_faces
 from fercourse.models import create_model
@@ -382,6 +385,19 @@ MEASURE = """async ([folder, file]) => {
   window.measured ??= await openNetwork(await startRuntime(), await download(folder + file), classes);
   return window.measured.measure(new Uint8Array(2304).fill(90), 20);
 }"""
+
+
+@pytest.mark.usefixtures("runtime")
+@pytest.mark.usefixtures("browser")
+def test_the_bench_runs_the_page(built: Path) -> None:
+    page.check_book(built)
+    job = Job("small", "the book's page, 8 bits", "small", 0, 1)
+    with ThreadPoolExecutor(1) as elsewhere:  # one playwright a thread
+        found = elsewhere.submit(page.measure, job, built, 0.2).result()
+    assert found["steps"] >= 2
+    assert found["seconds"] >= 0.2
+    assert found["images_per_second"] == pytest.approx(found["steps"] / found["seconds"])
+    assert (found["threads"], found["precision"]) == (1, "int8")
 
 
 @pytest.mark.alone

@@ -19,6 +19,7 @@ import numpy as np
 from fercourse.bench import small as small_network
 from fercourse.bench.jobs import BATCH_SIZE, FEWEST, WARM_UP, Job
 from fercourse.bench.loading import READERS
+from fercourse.bench.page import PAGES, check_book
 from fercourse.bench.summary import summarise
 from fercourse.errors import FercourseError, nearest
 
@@ -80,7 +81,12 @@ def million_multiplications(models: Sequence[str]) -> dict[str, float]:
 
 
 def plan(
-    settings: Settings, mmacs: Mapping[str, float], device: torch.device, source: str | None = None
+    settings: Settings,
+    mmacs: Mapping[str, float],
+    device: torch.device,
+    source: str | None = None,
+    *,
+    book: bool = False,
 ) -> list[Job]:
     """Return the measurements in their order: those that are compared stand side by side, round by round.
 
@@ -88,6 +94,7 @@ def plan(
 
     Args:
         source: a fer2013.csv, for the readers; None leaves them out.
+        book: whether there is a built book, whose page runs the small network too.
     """
     import torch
 
@@ -128,8 +135,9 @@ def plan(
     if "load" in settings.parts and source is not None:
         rounds("load", "", READERS)
     if "small" in settings.parts:
-        programs = small_network.variants(device.type)
         for number, batch_size in itertools.product(range(settings.repeats), small_network.BATCH_SIZES):
+            # The page has one face at a time.
+            programs = small_network.variants(device.type) + list(PAGES if book and batch_size == 1 else ())
             ordered = programs if number % 2 == 0 else programs[::-1]
             jobs.extend(Job("small", name, "small", number, batch_size) for name in ordered)
     multiplied = settings.parts != ("small",)
@@ -145,7 +153,7 @@ def expected_seconds(
     if job.what == "matmul":
         return settings.seconds + 2
     if job.what == "small":
-        return settings.seconds + 4
+        return settings.seconds + (8 if job.variant in PAGES else 4)
     # Products fill most of a large network's time; a small one spends its time on memory instead.
     passes = 3 if job.what == "train" else 1
     slowly = 8 if job.variant == "bf16 on a CPU without it" else 2 if job.variant == "one thread" else 1
@@ -156,8 +164,15 @@ def expected_seconds(
 class Bench:
     """Takes measurements, each in a process of its own; use it as a context, which ends what still runs."""
 
-    def __init__(self, faces: Faces, settings: Settings, device: torch.device, source: str | None) -> None:
-        self.settings, self.device, self.source = settings, device, source
+    def __init__(
+        self,
+        faces: Faces,
+        settings: Settings,
+        device: torch.device,
+        source: str | None,
+        book: str | None = None,
+    ) -> None:
+        self.settings, self.device, self.source, self.book = settings, device, source, book
         self.folder = tempfile.TemporaryDirectory(prefix="fercourse-bench-")
         self.images = Path(self.folder.name) / "images.npz"
         images, labels = faces.train.images, faces.train.labels
@@ -195,6 +210,7 @@ class Bench:
             "device": str(self.device),
             "seconds": min(self.settings.seconds, MATMUL_SECONDS if job.what == "matmul" else math.inf),
             "source": self.source,
+            "book": self.book,
             "start_method": multiprocessing.get_start_method(),
         }
         receiver, sender = self.context.Pipe(duplex=False)
@@ -230,6 +246,7 @@ def run(
     *,
     device: str | None = None,
     source: str | None = None,
+    book: str | None = None,
     progress: bool = True,
     say: Callable[[str], object] = str,
 ) -> dict[str, Any]:
@@ -239,11 +256,12 @@ def run(
         faces: where the training images come from.
         device: as `pick_device` takes it.
         source: a fer2013.csv to time the readers on; None leaves them out.
+        book: folder of a built book, to time the small network in its page too; None leaves it out.
         progress: show a bar on stderr.
         say: told, before the long part begins, how long it will take.
 
     Raises:
-        FercourseError: a model or part does not exist, a measurement failed.
+        FercourseError: a model or part does not exist, a measurement failed, a book cannot be measured.
     """
     import torch
     from tqdm import tqdm
@@ -251,11 +269,13 @@ def run(
     from fercourse.device import cpu_multiplies_bf16, describe_device, pick_device
     from fercourse.environment import environment
 
+    if book is not None:
+        check_book(book)
     place = pick_device(device)
     mmacs = million_multiplications(settings.models)
-    jobs = plan(settings, mmacs, place, source)
+    jobs = plan(settings, mmacs, place, source, book=book is not None)
     measurements = []
-    with Bench(faces, settings, place, source) as bench:
+    with Bench(faces, settings, place, source, book) as bench:
         # The products come first: what the device multiplies tells how long the rest will take.
         flops = 1.0
         while jobs and jobs[0].what == "matmul":

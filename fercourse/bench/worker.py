@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from fercourse.bench import ladder, loading, small
+from fercourse.bench import ladder, loading, page, small
 from fercourse.bench.jobs import BATCH_SIZE, WARM_UP, Job, Window, take
 from fercourse.bench.memory import Memory
 from fercourse.bench.summary import SLOWER
@@ -223,6 +223,9 @@ def work(pipe: Any, job: Job, arguments: dict[str, Any]) -> None:
     try:
         if job.what == "load":
             pipe.send((loading.measure(job.variant, arguments["source"]), None))
+            return
+        if job.variant in page.PAGES:
+            pipe.send((page.measure(job, arguments["book"], arguments["seconds"]), None))
             return
         with np.load(arguments["images"]) as arrays:
             images, labels = arrays["images"], arrays["labels"]

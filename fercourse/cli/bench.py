@@ -25,6 +25,12 @@ def bench(
     compiled: Annotated[
         bool, typer.Option("--compile", help="Also measure torch.compile; needs a C++ compiler and a minute.")
     ] = False,
+    book: Annotated[
+        Path | None,
+        typer.Option(
+            help="A built book: also time the small network in its page, by Chromium and playwright."
+        ),
+    ] = None,
     out: Annotated[Path | None, typer.Option(help="Write the record, as JSON, into this file.")] = None,
     device: Device = None,
     quiet: Quiet = False,
@@ -33,7 +39,7 @@ def bench(
     """Measure how fast training is here, in turn with the loop that most FER repositories have.
 
     The part `small` is the small network that travels with the package: how many pictures a second it answers
-    by PyTorch and, where onnxruntime is installed, by its ONNX files.
+    by PyTorch, where onnxruntime is installed by its ONNX files, and with --book in the browser.
 
     Trains on drawn faces unless --data names something else: what is on the images does not change the speed.
     The readers of fer2013.csv are measured where --data is such a file.
@@ -60,7 +66,15 @@ def bench(
     if data is None:
         say("The images are drawn faces, as many as FER-2013 has: what they show does not change the speed.")
     try:
-        record = run(faces, settings, device=device, source=source, progress=not quiet, say=say)
+        record = run(
+            faces,
+            settings,
+            device=device,
+            source=source,
+            book=None if book is None else str(book),
+            progress=not quiet,
+            say=say,
+        )
     except KeyboardInterrupt as error:
         typer.echo("Stopped. Nothing was written.", err=True)
         raise typer.Exit(130) from error
