@@ -380,3 +380,12 @@ def test_every_network_of_both_papers_has_a_training_cell_of_its_own() -> None:
     calls = [re.findall(r'session\.train\(\s*"(\w+)"', source) for source in cells]
     alone = {names[0] for names in calls if len(names) == 1}
     assert {row["name"] for row in model_table() if row["paper"]} <= alone
+
+
+def test_a_name_that_is_no_chapter_changes_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+    before = notebooks.ANSWERS.read_bytes()
+    assert notebooks.main(["chapters/05_residual_lerning.py"]) == 2
+    said = capsys.readouterr().err
+    assert "05_residual_lerning.py is no chapter (did you mean '05_residual_learning'?)" in said
+    assert "chapters/01_the_data_set.py" in said
+    assert notebooks.ANSWERS.read_bytes() == before

@@ -38,6 +38,7 @@ from nbclient import NotebookClient
 from nbformat import NotebookNode
 from readme import with_table
 
+from fercourse.errors import nearest
 from fercourse.files import write_text
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -329,8 +330,17 @@ def list_pictures() -> str:
 def main(names: list[str]) -> int:
     """Make the notebooks of the named chapters, or of all."""
     every = sorted((ROOT / "chapters").glob("*.py"))
+    known = {path.stem: path for path in every}
+    for name in names:
+        if Path(name).stem not in known:
+            print(
+                f"{name} is no chapter{nearest(Path(name).stem, known)}; expected one of "
+                f"{', '.join(str(path.relative_to(ROOT)) for path in every)}.",
+                file=sys.stderr,
+            )
+            return 2
     write_text(ANSWERS, answers(every))
-    for chapter in [Path(name) for name in names] or every:
+    for chapter in [known[Path(name).stem] for name in names] or every:
         for solved in (False, True):
             path = target(chapter, solved=solved)
             notebook = read_chapter(chapter, solved=solved)
