@@ -34,6 +34,7 @@ from pathlib import Path
 
 import jupytext
 import nbformat
+import palette
 from nbclient import NotebookClient
 from nbformat import NotebookNode
 from readme import with_table
@@ -259,6 +260,7 @@ def run(notebook: NotebookNode, folder: Path) -> NotebookNode:
     notebook.metadata = nbformat.from_dict({"kernelspec": _KERNEL, "language_info": _LANGUAGE})
     for cell in notebook.cells:
         cell.metadata.pop("execution", None)
+    palette.shrink(notebook)
     nbformat.validate(notebook)
     return notebook
 
