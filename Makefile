@@ -6,7 +6,7 @@ NBVAL := --nbval --nbval-sanitize-with tests/nbval.cfg
 # As many processes as there are cores; the tests of a file stay together, since they share what is made for it.
 JOBS ?= auto
 PARALLEL := -n $(JOBS) --dist loadfile --no-loadscope-reorder
-# What must be quick is timed first, with nothing else running.
+# What must be quick is timed at the end, with nothing else running.
 ALONE := $(BIN)/python -m pytest tests/test_book.py tests/test_demo.py -m alone
 export PYTHON
 
@@ -18,13 +18,13 @@ book: environment
 	@echo "The book is at _build/html/index.html"
 
 test: environment lint
-	$(ALONE)
 	$(BIN)/python -m pytest tests notebooks -m "not alone" $(NBVAL) $(PARALLEL) --ignore=notebooks/solutions
+	$(ALONE)
 
 # With the notebooks that hold the solutions, and the tests that take long.
 test-all: environment lint
-	$(ALONE)
 	FERCOURSE_SLOW=1 $(BIN)/python -m pytest tests notebooks -m "not alone" $(NBVAL) $(PARALLEL)
+	$(ALONE)
 
 # Every notebook as in Colab: its versions, an empty folder, the first cell's installation.
 test-colab: environment

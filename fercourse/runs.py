@@ -116,16 +116,17 @@ def _train_run(
                 raise FercourseError(
                     f"{folder} holds a run with another {name}: resume with the same, or name another folder."
                 )
-    else:
-        where = {"device": describe_device(place), "device_kind": place.type}
-        run = {**asked, "environment": {**environment(), **where}}
-        write_text(path, json.dumps(run, indent=1) + "\n")
+    # Whatever is missing is missed before anything is written.
     targets = None
     if config.soft_labels != "none":
         fitted = (faces.train,) if config.fit_on == "train" else (faces.train, faces.val)
         targets = np.concatenate([vote_shares(split) for split in fitted])
     teachers = load_teachers(config, faces.fingerprint, folder.resolve().parent)
     model = start_from(build_model(config), config)
+    if not path.exists():
+        where = {"device": describe_device(place), "device_kind": place.type}
+        run = {**asked, "environment": {**environment(), **where}}
+        write_text(path, json.dumps(run, indent=1) + "\n")
     result = fit(
         model,
         faces.train,

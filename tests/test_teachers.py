@@ -39,6 +39,8 @@ def test_several_are_asked_as_one() -> None:
     assert torch.allclose((both(images) / 3).softmax(1), mean, atol=1e-6)
     assert not both.training
     assert not any(one.requires_grad for one in both.parameters())
+    sure = Teachers(both.members, 1e-3)  # shares too small for a float32
+    assert sure(images).isfinite().all()
     alone = Teachers(list(both.members)[:1], 3.0)
     assert torch.allclose(alone(images).softmax(1), both.members[0](images).softmax(1), atol=1e-5)
 
@@ -169,6 +171,14 @@ def test_a_run_is_taught_by_runs_beside_it(runs: Path, small_faces: Path) -> Non
 def test_who_must_not_teach_is_named(runs: Path, small_faces: Path, teacher: str, said: str) -> None:
     with pytest.raises(FercourseError, match=said):
         load_teachers(small(teacher=teacher), load_faces(small_faces).fingerprint, runs)
+
+
+def test_a_teacher_that_is_missing_is_missed_before_anything_is_written(
+    runs: Path, small_faces: Path
+) -> None:
+    with pytest.raises(FercourseError, match="train it first"):
+        train_run(small(teacher="nobody"), load_faces(small_faces), runs / "early", progress=False)
+    assert not [path.name for path in (runs / "early").iterdir() if path.name != ".lock"]
 
 
 def test_who_has_seen_val_may_teach_who_will(runs: Path, small_faces: Path) -> None:

@@ -20,7 +20,9 @@ def smaller(png: bytes) -> bytes:
     The same picture gives the same bytes. Pictures that can be seen through stay as they are.
     """
     picture = Image.open(io.BytesIO(png))
-    if picture.mode not in ("RGB", "RGBA") or picture.convert("RGBA").getextrema()[3] != (255, 255):
+    if picture.mode not in ("RGB", "RGBA"):
+        return png
+    if picture.mode == "RGBA" and picture.getchannel("A").getextrema() != (255, 255):
         return png
     whole = picture.convert("RGB")
     few = whole.quantize(256, method=Image.Quantize.MAXCOVERAGE, kmeans=3, dither=Image.Dither.NONE)

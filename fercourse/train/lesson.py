@@ -8,6 +8,7 @@ label (Beyer et al., 2022).
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -33,8 +34,9 @@ class Teachers(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """Return logits, float32 (B, 7), whose softmax at the temperature is the mean of the members'."""
-        softened = [(member(images).float() / self.temperature).softmax(1) for member in self.members]
-        return self.temperature * torch.stack(softened).mean(0).log()
+        softened = [(member(images).float() / self.temperature).log_softmax(1) for member in self.members]
+        # In logarithms throughout: a share of nothing would be a logit of minus infinity.
+        return self.temperature * (torch.stack(softened).logsumexp(0) - math.log(len(self.members)))
 
     def digest(self) -> str:
         """Return a SHA-256 (hex) of all weights: a training belongs to its teachers."""
