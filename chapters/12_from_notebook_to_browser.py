@@ -52,7 +52,8 @@ session = course.start(BUDGET)
 # %%
 if IN_COLAB:
     pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps"]
-    onnx_packages = ["onnx", "onnx-ir", "onnxscript", "onnxruntime"]
+    # Newer ones need a newer protobuf than Colab has.
+    onnx_packages = ["onnx<1.22", "onnx-ir", "onnxscript", "onnxruntime"]
     subprocess.run([*pip, *onnx_packages], check=True)
     importlib.invalidate_caches()
 
