@@ -115,7 +115,11 @@ def run(path: Path, python: Path, wheel: Path) -> None:
         keep = ("PATH", "HOME", "LANG", "TMPDIR", "PIP_CERT", "SSL_CERT_FILE", "PIP_FIND_LINKS")
         env = {name: os.environ[name] for name in keep if name in os.environ}
         env |= {"COLAB_RELEASE_TAG": "release-colab_emulated", "TQDM_DISABLE": "1"}
-        client.execute(env=env)
+        try:
+            client.execute(env=env)
+        finally:
+            if manager.has_kernel:  # the client ends only what it has started itself
+                manager.shutdown_kernel(now=True)
 
 
 def main(names: list[str]) -> int:
