@@ -5,10 +5,13 @@ from __future__ import annotations
 import json
 import os
 import platform
+import shutil
 import subprocess
 from importlib import metadata
 from pathlib import Path
 from typing import Any
+
+from fercourse.errors import FercourseError
 
 LIBRARIES = ("torch", "torchvision", "numpy", "scikit-learn", "scipy", "pillow")
 
@@ -53,3 +56,18 @@ def environment() -> dict[str, Any]:
         "system": platform.system(),
         "versions": versions,
     }
+
+
+def chromium(purpose: str) -> str:
+    """Return the program of Chromium: the one that CHROMIUM names, or the first that is found.
+
+    Args:
+        purpose: how the message begins where there is none, such as 'The PDF is printed by'.
+
+    Raises:
+        FercourseError: there is none.
+    """
+    program = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")
+    if not program:
+        raise FercourseError(f"{purpose} Chromium, and there is none: install it, or name it in CHROMIUM.")
+    return program

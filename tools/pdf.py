@@ -11,8 +11,6 @@ own copy of MathJax.
 
 from __future__ import annotations
 
-import os
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -21,6 +19,7 @@ from typing import Any
 
 import yaml
 
+from fercourse.environment import chromium
 from fercourse.errors import FercourseError
 from fercourse.files import atomic_path
 
@@ -78,12 +77,7 @@ def contents(root: Path, wanted: list[str]) -> dict[str, Any]:
 
 def browser() -> str:
     """Return the program that prints."""
-    program = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")
-    if not program:
-        raise FercourseError(
-            "The PDF is printed by Chromium, and there is none: install it, or name it in CHROMIUM."
-        )
-    return program
+    return chromium("The PDF is printed by")
 
 
 def single_page(root: Path, folder: Path, wanted: list[str]) -> Path:

@@ -6,7 +6,6 @@ import http.server
 import importlib.util
 import json
 import os
-import shutil
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from fercourse.bench.jobs import FEWEST, Job
+from fercourse.environment import chromium
 from fercourse.errors import FercourseError, one_line
 
 #: How it is run -> the file that the page loads, and its number format.
@@ -61,16 +61,7 @@ def check_book(book: str | os.PathLike[str]) -> None:
         )
     if importlib.util.find_spec("playwright") is None:
         raise FercourseError("The page is opened with playwright: install fercourse's extra `test`.")
-    _program()
-
-
-def _program() -> str:
-    program = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")
-    if not program:
-        raise FercourseError(
-            "The page is opened in Chromium, and there is none: install it, or name it in CHROMIUM."
-        )
-    return program
+    chromium("The page is opened in")
 
 
 class _Quiet(http.server.SimpleHTTPRequestHandler):
@@ -99,9 +90,9 @@ def measure(job: Job, book: str | os.PathLike[str], seconds: float) -> dict[str,
     """
     from playwright.sync_api import sync_playwright
 
-    file, precision = PAGES[job.variant]
+    (file, precision), program = PAGES[job.variant], chromium("The page is opened in")
     with _served(Path(book)) as address, sync_playwright() as driver:
-        browser = driver.chromium.launch(executable_path=_program(), args=["--no-sandbox"])
+        browser = driver.chromium.launch(executable_path=program, args=["--no-sandbox"])
         try:
             tab = browser.new_page()
             tab.goto(f"{address}book/demo.html")
