@@ -8,11 +8,10 @@ from pathlib import Path
 
 import pytest
 import torch
-from test_train import assert_same, faces, record_on_tape, settings, step_module, tiny, train_tiny
+from test_train import assert_same, faces, record_on_tape, settings, step_module, step_once, tiny, train_tiny
 from torch.nn import functional as F
 
 from fercourse.data import load_faces
-from fercourse.device import pick_precision
 from fercourse.errors import FercourseError
 from fercourse.grids import GRIDS
 from fercourse.recipes import make_config
@@ -21,7 +20,7 @@ from fercourse.runs import train_run
 from fercourse.sweep.pace import Stepper
 from fercourse.sweep.plan import pace_key
 from fercourse.teachers import TEACHERS, load_teachers, teacher_runs
-from fercourse.train import Lesson, Teachers, Totals, fit, train_step
+from fercourse.train import Lesson, Teachers, fit
 
 SMALL = {"widths": (8, 8, 8, 8), "dense_width": 16}
 TAUGHT = {"teacher": "a+b", "teacher_share": 0.75, "teacher_temperature": 2.0}
@@ -47,33 +46,19 @@ def test_several_are_asked_as_one() -> None:
 
 @pytest.mark.parametrize("share", [None, 0.3])
 def test_the_loss_of_a_taught_step_by_hand(share: float | None) -> None:
-    torch.manual_seed(0)
-    model, lesson = tiny().eval(), Lesson(teachers(), 0.75)
+    lesson = Lesson(teachers(), 0.75)
     images, labels = torch.from_numpy(faces(100).images[:8]), torch.from_numpy(faces(100).labels[:8])
+    before = lesson.teachers.digest()
+    totals, logits = step_once(None if share is None else torch.tensor([share]), labels, lesson=lesson)
     seen = images[:, None] / 255
-    if share is not None:
-        seen = share * seen + (1 - share) * seen.roll(1, 0)
-    with torch.no_grad():
-        logits, taught = model(seen), lesson.teachers(seen)
     own = F.cross_entropy(logits, labels)
     if share is not None:
+        seen = share * seen + (1 - share) * seen.roll(1, 0)
         own = share * own + (1 - share) * F.cross_entropy(logits, labels.roll(1, 0))
+    with torch.no_grad():
+        taught = lesson.teachers(seen)
     softened = (taught / 2).softmax(1)
     far = (softened * (softened.log() - (logits / 2).log_softmax(1))).sum(1).mean()
-    totals = Totals.zeros(torch.device("cpu"), 1)
-    before = lesson.teachers.digest()
-    train_step(
-        model,
-        images,
-        labels,
-        torch.optim.SGD(model.parameters(), lr=0.1),
-        torch.arange(8),
-        totals=totals,
-        generator=torch.Generator(),
-        precision=pick_precision(model, torch.device("cpu"), "fp32"),
-        shares=None if share is None else torch.tensor([share]),
-        lesson=lesson,
-    )
     assert totals.batch_losses.item() == pytest.approx((0.75 * 4 * far + 0.25 * own).item(), rel=1e-5)
     assert lesson.teachers.digest() == before
     if share is None:  # what chapter 11 teaches is the same loss
