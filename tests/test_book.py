@@ -357,13 +357,14 @@ FORMULAS = """() => ({
   wrong: [...document.querySelectorAll("mjx-merror, [data-mjx-error]")].map((e) => e.textContent),
 })"""  # noqa: E501
 FOLLOWED = "scheme => document.documentElement.dataset.theme === scheme"
-# The sidebars glide to their places, and course.js looks at the boxes 100 ms after the last change.
+# The sidebars glide to their places, and course.js looks at the boxes 100 ms after the last change: the
+# last wait here begins after its, and so ends after it, on a machine of any speed.
 AT_REST = """() => new Promise((done) => {
   let widths, since;
   const look = (now) => {
-    const found = [...document.querySelectorAll(".bd-article :is(pre, table, .text_html)")].map((box) => box.clientWidth);
+    const found = [...document.querySelectorAll(".bd-article, .bd-article :is(pre, table, .text_html)")].map((box) => box.clientWidth);
     if (String(found) !== widths) [widths, since] = [String(found), now];
-    now - since < 200 ? requestAnimationFrame(look) : done();
+    now - since < 200 ? requestAnimationFrame(look) : setTimeout(done, 150);
   };
   requestAnimationFrame(look);
 })"""  # noqa: E501
@@ -636,7 +637,7 @@ def chapter(browser: Any, hard_address: str) -> Iterator[Any]:
     tab = browser.new_page(viewport={"width": 360, "height": 800}, reduced_motion="reduce")
     tab.goto(f"{hard_address}notebooks/01_hard.html", wait_until="load")
     tab.evaluate(SETTLED)
-    tab.wait_for_timeout(150)
+    tab.evaluate(AT_REST)
     yield tab
     tab.close()
 
@@ -691,7 +692,7 @@ def test_wide_things_are_moved_by_keyboard(chapter: Any) -> None:
 def test_narrow_things_are_no_stops_of_the_keyboard(chapter: Any) -> None:
     assert chapter.locator("mjx-container:not([display])[tabindex='0']").count() <= 1
     chapter.set_viewport_size({"width": 1280, "height": 800})
-    chapter.wait_for_timeout(300)
+    chapter.evaluate(AT_REST)
     assert chapter.locator("mjx-container.MathJax:not([display])[tabindex]").count() == 0
 
 

@@ -25,7 +25,7 @@ import test_book
 import yaml
 from recorded import example
 from scipy.stats import binomtest
-from test_book import AXE, FOLLOWED, GRAVE, SEEN
+from test_book import AT_REST, AXE, FOLLOWED, GRAVE, SEEN
 
 from fercourse.data import load_faces
 from fercourse.data.hashes import official, signatures
@@ -565,7 +565,7 @@ def test_everyone_can_read_it_on_every_screen(
         tab.set_viewport_size({"width": width, "height": 800})
         tab.emulate_media(color_scheme=scheme, reduced_motion="reduce")
         tab.wait_for_function(FOLLOWED, arg=scheme)
-        tab.wait_for_timeout(250)
+        tab.evaluate(AT_REST)
         seen = tab.evaluate(SEEN)
         assert seen["width"] <= width
         assert not seen["cut"], (width, scheme)
@@ -582,7 +582,7 @@ def test_charts_follow_the_width(visit: Callable, built: Path) -> None:
     widths = {}
     for width in (1280, 360):
         tab.set_viewport_size({"width": width, "height": 800})
-        tab.wait_for_timeout(300)
+        tab.evaluate(AT_REST)
         chart = tab.locator("[data-part=recall] svg")
         widths[width] = chart.bounding_box()["width"]
         assert chart.locator("text").first.evaluate("text => getComputedStyle(text).fontSize") == "12px"

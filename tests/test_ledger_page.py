@@ -17,7 +17,7 @@ import yaml
 from bs4 import BeautifulSoup
 from recorded import example
 from served import served
-from test_book import AXE, GRAVE, SEEN
+from test_book import AT_REST, AXE, GRAVE, SEEN
 
 from fercourse.ledger import VERDICTS, Evidence, Judged, judge_all
 
@@ -266,7 +266,7 @@ def test_everyone_can_read_it(tab: Any, axe: str, width: int, scheme: str) -> No
     tab.set_viewport_size({"width": width, "height": 800})
     tab.reload(wait_until="load")
     tab.evaluate("for (const fold of document.querySelectorAll('.bd-article details')) fold.open = true")
-    tab.wait_for_timeout(300)
+    tab.evaluate(AT_REST)
     seen = tab.evaluate(SEEN)
     assert seen["width"] <= width
     assert not seen["cut"]

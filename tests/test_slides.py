@@ -121,7 +121,10 @@ def test_keys_lead_through_the_lesson(tab: Any) -> None:
         ("Home", 1),
     ):
         tab.keyboard.press(key)
-        tab.wait_for_timeout(120)
+        for _ in range(50):
+            if tab.evaluate(WHERE) == at:
+                break
+            tab.wait_for_timeout(100)
         assert tab.evaluate(WHERE) == at, key
     assert tab.locator(".notes:visible").count() == 0
     tab.keyboard.press("n")
