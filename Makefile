@@ -74,7 +74,7 @@ address: environment
 
 # One lock for Python 3.11 to 3.13 on every system; takes the newest versions that fit.
 lock: environment
-	$(BIN)/uv pip compile pyproject.toml --extra book --extra chapters --extra export --extra sweep --extra test --universal \
+	$(BIN)/uv pip compile pyproject.toml --extra book --extra chapters --extra export --extra faces --extra sweep --extra test --universal \
 		--override tools/overrides.txt --python-version 3.11 --generate-hashes --no-header --no-annotate --upgrade -o requirements.txt
 
 environment:
