@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import math
 import os
@@ -20,6 +21,7 @@ import pytest
 from recorded import example_search
 
 pytest.importorskip("optuna")
+from fercourse import runs
 from fercourse.cli import main
 from fercourse.data import load_faces
 from fercourse.data.faces import Faces, FaceSet
@@ -149,9 +151,34 @@ def test_the_first_trial_is_the_recipe_and_each_is_an_ordinary_run(undisturbed: 
     assert best.value == max(trial.value for trial in trials if trial.state == "complete")
     measured = evaluate_run(undisturbed / best.run, faces, device="cpu", progress=False)["val"]
     assert measured["accuracy"] == pytest.approx(best.value)
+    complete = [trial for trial in trials if trial.state == "complete"]
+    curves = [val_curve(undisturbed / trial.run) for trial in complete]
+    assert [trial.value for trial in complete] == pytest.approx([max(curve) for curve in curves])
     run = json.loads((undisturbed / best.run / "run.json").read_text())
     assert run["config"] == study.trial_config(search, best.params).to_dict()
     assert not list(undisturbed.glob("*/last.safetensors")), "the disk fills with states nobody needs"
+
+
+def val_curve(run: Path) -> list[float]:
+    with (run / "history.csv").open(newline="") as file:
+        return [float(row["val_accuracy"]) for row in csv.DictReader(file)]
+
+
+def test_a_trial_counts_by_its_best_epoch(
+    faces: Faces, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whose weights the run keeps; so small a training seldom has a first, a best and a last that differ."""
+
+    def trained(*args: Any, **options: Any) -> Any:
+        path, fit = train_run(*args, **options)
+        for row, accuracy in zip(fit.history, (0.1, 0.4, 0.3, 0.2), strict=True):
+            row["val_accuracy"] = accuracy
+        return path, fit
+
+    train_run = runs.train_run
+    monkeypatch.setattr(runs, "train_run", trained)
+    outcome = run_search(asked(faces), faces, tmp_path / "s", trials=1, device="cpu", progress=False)
+    assert [trial.value for trial in outcome.trials] == [0.4]
 
 
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
@@ -181,7 +208,12 @@ def test_a_search_that_was_stopped_finds_what_an_undisturbed_one_finds(
     main_of(goes)
     assert history.read_text().splitlines()[:2] == first
     assert found(out) == found(undisturbed)
-    assert study.interruptions(study.open_study(out)) == 1
+    after = study.open_study(out)
+    assert study.interruptions(after) == 1
+    taken_up = [trial for trial in after.get_trials() if study.CONTINUES in trial.user_attrs]
+    cut_off = [trial for trial in after.get_trials() if trial.state.name == "FAIL"]
+    assert [trial.user_attrs[study.CONTINUES] for trial in taken_up] == [trial.number for trial in cut_off]
+    assert [trial.params for trial in taken_up] == [trial.params for trial in cut_off]
 
 
 def main_of(words: list[str]) -> None:
