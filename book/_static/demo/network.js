@@ -9,6 +9,13 @@ import { SIDE } from "./prepare.js";
 
 export { Refused };
 
+/** What a reader is told of an error. */
+export const sentence = (error) => {
+  if (error instanceof Refused) return error.message;
+  console.warn(error);
+  return `Something went wrong that this page did not expect: ${String(error?.message ?? error).slice(0, 200)}`;
+};
+
 const ORT = new URL("./ort/", import.meta.url);
 const PROGRAM = "ort.wasm.min.mjs";
 const BINARY = "ort-wasm-simd-threaded.wasm";
