@@ -101,6 +101,7 @@ def test_test_chooses_nothing(labels: np.ndarray) -> None:
     blind = [dataclasses.replace(c, logits={"val": c.logits["val"]}) for c in usual]
     found = [build_ensemble(each) for each in (usual, turned, blind)]
     assert found[0].selection == found[1].selection == found[2].selection
+    assert found[0].selection == select_members({c.name: c.logits["val"] for c in usual}, labels)
     assert list(found[2].results) == ["val"]
     assert found[0].results["test"]["accuracy"] != found[1].results["test"]["accuracy"]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 import os
 import random
@@ -223,10 +224,10 @@ def test_an_average_by_hand():
     torch.testing.assert_close(averaged.state_dict()["0.weight"], expected, rtol=1e-5, atol=1e-6)
 
 
-def step_once(shares, labels, **options):
+def step_once(shares, labels, *, model=None, **options):
     """Take one plain step of mixup in evaluation mode; return the totals and the logits before it."""
     torch.manual_seed(0)
-    model = tiny().eval()
+    model = (model or tiny()).eval()
     images = torch.from_numpy(faces(100).images[:8])
     mixed = images[:, None] / 255
     if shares is not None:
@@ -247,6 +248,22 @@ def step_once(shares, labels, **options):
         **options,
     )
     return totals, logits
+
+
+@pytest.mark.parametrize("share", [0.3, 0.8])
+def test_a_hit_of_mixup_is_one_of_what_most_of_the_picture_shows(share):
+    torch.manual_seed(1)
+    model = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(48 * 48, 7))
+    # Rows without a mean, so that it says different things of different faces and not of their brightness.
+    weight = torch.nn.init.normal_(model[1].weight).data
+    weight -= weight.mean(1, keepdim=True)
+    kept = copy.deepcopy(model)
+    preds = step_once(torch.tensor([share]), torch.zeros(8, dtype=torch.int64), model=model)[1].argmax(1)
+    assert not torch.equal(preds, preds.roll(1, 0))
+    # Of these labels, the network is right on every greater share.
+    labels = preds if share >= 0.5 else preds.roll(-1, 0)
+    totals, _ = step_once(torch.tensor([share]), labels, model=kept)
+    assert totals.hits == 8
 
 
 def test_mixup_in_a_step_is_the_loss_of_mixed_labels():
