@@ -460,6 +460,12 @@ def test_the_strong_table_keeps_views_and_splits_apart(results: Path) -> None:
     add(results, rows["the small network, taught"], 0, 0.72)
     assert ingredients.strong_table().frame.loc["small_vgg, strong, taught", "seeds"] == "1"
     assert (ingredients.strong_table().frame.loc["small_vgg, strong"] == PENDING).all()
+    ends = {row.shows: row for row in GRIDS["ingredients"]()}
+    add(results, ends[FULL], 0, 0.7)
+    assert ingredients.strong_table().frame.loc["small_vgg, strong in 50 epochs", "seeds"] == "1"
+    assert (ingredients.strong_table().frame.loc["small_vgg, strong"] == PENDING).all()
+    (shown,) = ingredients.strong_records().frame.loc["small_vgg, strong in 50 epochs"]
+    assert [record for _, record in shown.links] == ["small_vgg-strong50-seed0"]
     for seed in range(3):
         add(results, rows["paper 1's best network"], seed, 0.73)
         add(results, rows["paper 1's best network"], seed, 0.75, tta="ten-crop")
