@@ -76,7 +76,7 @@ plots.use_style()
 # search words into seven classes
 # ([Goodfellow et al., 2013](https://arxiv.org/abs/1307.0414)).
 #
-# Keep two things in mind. The label of a picture began as a *search word*, checked by one person. And the people in
+# Keep two things in mind. The label of a picture began as a *search word*, and people threw out what did not fit. And the people in
 # the pictures were never asked: they had their photographs on the web, that is all. This is why the chapter shows
 # you no photograph. What it shows of the real data are counts, averages over many images, and the results of an
 # **audit** of the official file, which the command `fercourse data` made and the repository keeps. You can run the
@@ -288,10 +288,10 @@ print(f"nearest neighbour on drawn faces: {clean:.1%}")
 print(f"with {len(leaked)} test faces in train: {with_leak:.1%}")
 
 # %% [markdown]
-# It rises by somewhat less than the share: some of the leaked faces it had right before. All of that gain is memory: the memoriser has learned nothing about faces. A strong network gains less, since it has
-# many of the leaked images right anyway, but the leak still helps it, and it helps those most that memorise best. So
-# the course shows, next to every accuracy on the test split, the accuracy on the test images **without a twin** in
-# train or val.
+# It rises by somewhat less than the share: some of the leaked faces it had right before. All of that gain is memory:
+# the memoriser has learned nothing about faces. A strong network gains less, since it has many of the leaked images
+# right anyway, but the leak still helps it, and it helps those most that memorise best. So the course shows, next to
+# every accuracy on the test split, the accuracy on the test images **without a twin** in train or val.
 #
 # Why not delete the twins and be done? Because then our numbers could not be compared with anybody's. The official
 # split stays as it is, and we say what it does.

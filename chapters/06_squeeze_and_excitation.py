@@ -25,7 +25,7 @@
 # on the rest of the picture, which that convolution cannot see. Squeeze and excitation, SE for short, gives every layer a
 # glance at the whole: it averages each channel, computes from all averages a **gate** between 0 and 1 for every channel, and
 # turns the channels down by it. It won the ImageNet contest of 2017 ([Hu et al., 2018](https://arxiv.org/abs/1709.01507)).
-# Three of paper 1's networks are ResNets with SE, among them its best, and its two MobileNetV3 have it too.
+# Three of paper 1's networks are ResNets with SE, among them the one with its highest test accuracy, and its two MobileNetV3 have it too.
 
 # %%
 # Run this cell first. BUDGET may be "smoke", "quick", "full" or "auto".
@@ -417,7 +417,7 @@ def gates_of(model, faces):
 # > **Predict.** Average the gates over all angry faces, all happy ones, and so on. In which block will the seven averages
 # > differ most: the first or the last? Why?
 
-# %% mystnb={"image": {"alt": "Mean gates of the three blocks in shades of grey, a row for each emotion and a column for each channel; black is shut, white is open. In the first two blocks every column has one grey from top to bottom, near a half. In the last block most fields are nearly white, and dark fields stand out in single rows: gates that are half shut for one or two emotions and open for the others."}}
+# %% mystnb={"image": {"alt": "Mean gates of the three blocks in shades of grey, a row for each emotion and a column for each channel; black is shut, white is open. In the first two blocks every column has one grey from top to bottom, near a half. In the last block most fields are nearly white, and dark fields stand out in single rows: gates that are half shut, or more, for one to three emotions and open for the others."}}
 figure, axes = plt.subplots(3, 1, figsize=(6.4, 6), layout="constrained")
 for number, (ax, gates) in enumerate(
     zip(axes, gates_of(network, others), strict=True), start=1
@@ -437,9 +437,10 @@ figure.colorbar(drawn, ax=axes, label="mean gate")
 plt.show()
 
 # %% [markdown]
-# Hu et al. saw the same with the thousand classes of ImageNet: early gates are much alike for all classes, late ones differ.
-# Edges and tones are in every picture, whatever it shows. What tells the classes apart is put together only later, and so
-# only late averages differ between them.
+# Hu et al. saw the same on ImageNet, with four classes beside the mean of all thousand: early gates are much alike for
+# all classes, later ones differ. (Their very last blocks are alike again, with most gates near 1, and could be left out
+# at little cost: keep that for the section after next.) Edges and tones are in every picture, whatever it shows. What
+# tells the classes apart is put together only later, and so only late averages differ between them.
 #
 # ### Asking with known factors
 #
@@ -663,7 +664,7 @@ explore(
 #
 # The late gates know the expression. Does the network *use* what they know? To find out, one changes the gates and leaves
 # everything else. A **forward hook** is a function that PyTorch calls with a module, its inputs and its output, after each
-# forward pass; what it returns takes the output's place.
+# forward pass; what it returns, unless that is `None`, takes the output's place.
 
 
 # %%
@@ -912,8 +913,8 @@ print(disagreement("resnet34", "se_resnet34", "paper1"))
 #
 # None of this says that SE is useless: on ImageNet, with 50,000 images to test on, the gain was clear and was found again by
 # many. What it says is how little one row of a table can carry. The ledger has room for five seeds of each network and their
-# predictions, so that $d$, the spread of the seeds and a paired test can replace the guesses; exercise 6 tells whether what
-# helps is the *looking*, or just a factor for each channel.
+# predictions, so that $d$, the spread of the seeds and a paired test can replace the guesses; exercise 6 tells whether a
+# trained network still needs the *looking*, or only a factor for each channel.
 #
 # ## Quiz
 #
@@ -1070,7 +1071,7 @@ def se_parameters(widths, depths, reduction):
 # *Medium, 15 minutes. Changes a module.*
 #
 # Write the block of SE-ResNet50: chapter 5's bottleneck (1 x 1 to `width`, 3 x 3 with the `stride`, 1 x 1 to `4 * width`, batch
-# norm after each, ReLU after the first two; where the shapes differ, a 1 x 1 convolution with batch norm on the shortcut), with
+# norm after each, ReLU after the first two and after the sum; where the shapes differ, a 1 x 1 convolution with batch norm on the shortcut), with
 # gates in the standard position. You may use `layers.SqueezeExcite(channels, squeeze_channels=...)`; the squeeze width is the
 # number of channels that the gates see, divided by `reduction` (`//`).
 
@@ -1182,7 +1183,7 @@ def read_gates(model, images):
 #
 # *Hard, 25 minutes. Changes modules.*
 #
-# Is it the looking that helps, or just a factor for each channel? Change a network so that every `layers.SqueezeExcite` scales
+# Does a trained network need the looking, or just a factor for each channel? Change a network so that every `layers.SqueezeExcite` scales
 # each channel by one fixed number: the mean of its gates over the given images. All gates are measured in evaluation mode, in the
 # network as it was passed, before the first is frozen. Change the network in place, leave its mode as it was, and return it.
 
@@ -1233,7 +1234,7 @@ def freeze_gates(model, images):
 #
 # ## Further reading
 #
-# - Hu, Shen and Sun, [Squeeze-and-excitation networks](https://arxiv.org/abs/1709.01507) (2018): positions, reductions, and
+# - Hu, Shen, Albanie, Sun and Wu, [Squeeze-and-excitation networks](https://arxiv.org/abs/1709.01507) (2018, extended in 2019): positions, reductions, and
 #   a section on what the gates do.
 # - Roy, Navab and Wachinger, [Concurrent spatial and channel squeeze and
 #   excitation](https://arxiv.org/abs/1803.02579) (2018): exercise 4.

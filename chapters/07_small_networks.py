@@ -150,10 +150,10 @@ share = (energy[:, 0] / energy.sum(1)).mean()
 print(f"kept of a random convolution by one pattern a channel: {share:.0%}")
 
 # %% [markdown]
-# So a full convolution cannot be *replaced* after training. A network is built of separable ones from the start, with
-# batch norm and an activation after each half (in V1; its successors leave the second activation out, as you will see),
-# and learns to live with that. V1 was VGG in style, each 3 x 3 convolution split in two ([Howard et al.,
-# 2017](https://arxiv.org/abs/1704.04861)).
+# So a random full convolution cannot be *replaced* by a pair, and there is no reason to expect it of a trained one. A
+# network is built of separable ones from the start, with batch norm and an activation after each half (in V1; its
+# successors leave the second activation out, as you will see), and learns to live with that. V1 was VGG in style, each
+# 3 x 3 convolution split in two ([Howard et al., 2017](https://arxiv.org/abs/1704.04861)).
 #
 # ## What a ReLU takes away
 #
@@ -303,7 +303,7 @@ for part in block.residual:
 #
 # Does the missing activation matter in training? Here are stacks of eight such blocks that are only two channels wide
 # at their narrow ends, narrower than anybody would build. Their shortcuts are taken out, so that all must pass through.
-# One kind has a ReLU at each narrow end, the other has none; both learn 64 drawn faces by heart.
+# One kind has a ReLU at each narrow end, the other has none; both are set to learn 64 drawn faces by heart, and stopped after 24 steps.
 
 # %%
 few = synthetic_faces(sizes=(64, 0, 0)).train
@@ -451,9 +451,9 @@ ax.legend()
 plt.show()
 
 # %% [markdown]
-# Twice the width is about three or three and a half times the cost, since a 1 x 1 convolution grows at both its ends.
-# It is not four, because depthwise layers grow only with the width, for the rounding, and because the last 1280
-# channels are not narrowed below a width of 1. Parameters and multiplications go together here: a width changes all
+# Below a width of 1, twice the width is about three times the cost, and above it nearly four times, since a 1 x 1
+# convolution grows at both its ends. It is less than four because depthwise layers grow only with the width, because widths
+# are rounded, and because the last 1280 channels are not narrowed below a width of 1. Parameters and multiplications go together here: a width changes all
 # layers alike. You will soon see a change that does one thing to these and another to those. In a running notebook,
 # choose yourself:
 
@@ -543,7 +543,7 @@ as_table(MOBILENET_V3_SMALL)
 # stands there, between the depthwise convolution and the last 1 x 1. The strides are the published ones. Before the
 # blocks comes a 3 x 3 convolution to 16 channels, after them a 1 x 1 convolution and a head of two dense layers.
 #
-# > **Predict.** V2 ends with a 1 x 1 convolution to 1280 channels, then averages over the picture. V3 averages first,
+# > **Predict.** V2 ends with a 1 x 1 convolution to 1280 channels, then averages over the picture. V3-Large averages first,
 # > and has its 1280 wide layer behind that. Which end does fewer multiplications at 6 x 6 pixels, and about how many
 # > times fewer?
 
@@ -552,11 +552,11 @@ pixels = 6 * 6
 v2_end = 320 * 1280 * pixels
 v3_end = 160 * 960 * pixels + 960 * 1280
 print(f"V2's end: {v2_end / 1e6:4.1f} million multiply-accumulates")
-print(f"V3's end: {v3_end / 1e6:4.1f} million")
+print(f"V3-Large's end: {v3_end / 1e6:4.1f} million")
 print(f"of which behind the average: {960 * 1280 / 1e6:.1f} million")
 
 # %% [markdown]
-# V3's end does less than half, although it has more weights. Its wide layer has 1.2 million of them behind the average
+# V3-Large's end does less than half, although it has more weights. Its wide layer has 1.2 million of them behind the average
 # and as many multiplications: each weight is used once. In a convolution each is used at every pixel. So parameters and
 # multiplications are not two words for one thing, and the next section shows it again.
 
@@ -584,7 +584,7 @@ pd.DataFrame(rows).T.rename_axis("strides: parameters, MACs")
 # Not one parameter more, for a kernel does not know how often it is used; and about five or six times the
 # multiplications. That is the price of working on all pixels, and paper 1 pays it in each of its networks: its ResNets
 # have no max-pool for the same reason. Whether it is worth it could be tried, by training with the published strides,
-# which cost so much less: `session.train("mobilenet_v2", model_options={"stem_stride": 2})`. No such row is in the
+# which cost so much less: `session.train("mobilenet_v2", model_options={"stem_stride": 2, "last_stride": 2})`. No such row is in the
 # paper.
 #
 # Now its column of parameters. With 7 classes and grey pictures:
@@ -717,8 +717,8 @@ print("MobileNetV2 takes fewer MACs, and more time for each of them.")
 #
 # A processor multiplies faster than it can fetch numbers from memory. A layer is fast if each number that is fetched is
 # used many times. Count, for a layer, its multiplications, and the numbers that it must read or write: input, weights,
-# output. The quotient is its **arithmetic intensity** ([Williams et al.,
-# 2009](https://doi.org/10.1145/1498765.1498785)).
+# output. The quotient is its **arithmetic intensity** ([Williams et al., 2009](https://doi.org/10.1145/1498765.1498785),
+# call it operational intensity, and count bytes).
 
 
 # %%
@@ -839,11 +839,13 @@ print("mobilenet_v3_small trains.")
 # %%
 results.results_table(small, "paper1")
 
-# %% mystnb={"image": {"alt": "Recorded accuracy on val of MobileNetV2, V3-Large and V3-Small on FER-2013, one curve a network; where nothing is recorded yet, a frame that says pending."}}
+# %% mystnb={"image": {"alt": "Recorded accuracy on val of MobileNetV2, V3-Large and V3-Small on FER-2013, a curve for each of them that has a record, named above or in a legend; a frame that says pending if none has."}}
 recorded = results.reported(small, "paper1")
 if recorded:
     curves = {results.label(r): r.history["val_accuracy"] for r in recorded}
     plots.history(curves, label="accuracy on val")
+    if len(curves) == 1:  # which has no legend
+        plt.title(*curves)
 else:
     plots.pending("MobileNetV2, V3-Large and V3-Small, paper1")
 plt.show()
@@ -1034,8 +1036,8 @@ class DepthwiseSeparable(nn.Module):
 
 
 # %% [markdown] hint="DepthwiseSeparable"
-# `nn.Conv2d(..., groups=in_channels)` with as many output as input channels is depthwise. `ConvNormAct` from the first
-# cell brings batch norm and ReLU along; with `nn.Conv2d` you write them yourself.
+# `nn.Conv2d(..., groups=in_channels)` with as many output as input channels is depthwise. `ConvNormAct`, imported at the
+# top, brings batch norm and ReLU along; with `nn.Conv2d` you write them yourself.
 
 # %% [markdown]
 # ### Exercise 3. Hard-swish and its slope
@@ -1113,8 +1115,8 @@ class MobileBlock(nn.Module):
 #
 # *Medium, 15 minutes. Changes a module.*
 #
-# You are given a network that somebody has trained, for instance a MobileNetV2 as published. Make its last feature map
-# twice as large, as paper 1 does: among all its convolutions, in the order of `model.modules()`, find the last one
+# You are given a network that somebody has trained, for instance a MobileNetV2 as published. Make its last feature map twice
+# as high and twice as wide, as paper 1 does: among all its convolutions, in the order of `model.modules()`, find the last one
 # whose stride is 2, and give it stride 1. Change the model in place. All weights stay what they are, and nothing needs
 # to be returned. A model without any such convolution stays as it is.
 
@@ -1192,7 +1194,7 @@ def separate(network):
 # - V3 adds hard-swish, squeeze and excitation and a search; its head comes after the pooling.
 # - Strides change multiplications and not parameters. Parameters, multiplications and milliseconds are three things,
 #   and only a clock tells the third.
-# - Paper 1's fastest network leads by 4%, untold how measured. Its smallest networks are its least accurate.
+# - Paper 1's fastest network leads by 4%, and the paper does not say how that was measured. Its smallest networks are its least accurate.
 #
 # ## Further reading
 #

@@ -94,7 +94,7 @@ plt.show()
 
 # %% [markdown]
 # Note where these accuracies are from: *val*, the split on which the paper also chooses the epoch whose weights it keeps.
-# Chapter 3 showed what a best of many is worth: each row is a little better than its network, and the more its curve
+# Chapter 3 showed what a best of many is worth: each row's number is a little better than its network is, and the more its curve
 # goes up and down, the more so. To *choose* an augmentation on val is right. To report the chosen one's accuracy, one
 # needs images that took no part in the choice.
 #
@@ -344,8 +344,9 @@ for spread in (0.3, 0.6, 1.2):
 # (The columns are 1, 3 and 10 seeds a row.) What is the spread of ResNet18 on FER-2013? The paper does not say, and with one
 # training a row nobody can. It will stand in the table above, after the ±, as soon as ours are recorded.
 #
-# Turned round, the same calculation *plans* an ablation: how large must a difference be, for a t test at the usual 5% to
-# find it in four cases of five? This is the **detectable difference**. It falls with the root of the number of seeds.
+# Turned round, the same calculation *plans* an ablation: how large must a difference be, for a t test at the usual 5% to find it in four cases of
+# five? This is the **detectable difference**. It falls as one over the root of the number of seeds, and faster while seeds are few, since their
+# spread itself is badly known then.
 
 
 # %%
@@ -519,7 +520,7 @@ table = pd.DataFrame(
     },
     index=["trained without flip", "trained with flip"],
 )
-(100 * table).round(1)
+table.map("{:.1%}".format)
 
 # %%
 helps = {name: (mirrored[name] - lab[name]).mean() for name in lab}
@@ -590,7 +591,10 @@ print("Flip is worth most where faces are few.")
 pd.DataFrame(
     {
         g.shows: {"ours, val": g.summary("val")}
-        for g in results.groups("scarce")
+        for g in sorted(
+            results.groups("scarce"), key=lambda g: g.config.train_fraction
+        )
+        if g.config.pretrained == "none"  # the others: a track of their own
     }
 ).T
 
@@ -623,7 +627,7 @@ for words, options in {
     shown.append(batch[:, 0].numpy())
     titles += [words, "", "", "", ""]
 
-# %% mystnb={"image": {"alt": "A drawn happy face, five times in each of four rows. Crops of 8 per cent of the area show a nose, a mouth, or a brow with one eye; crops of 50 per cent most of the face, crops of 80 per cent nearly all of it; in the last row it is turned by up to 30 degrees."}}
+# %% mystnb={"image": {"alt": "A drawn happy face, five times in each of four rows. Crops of 8 per cent of the area show a nose, a mouth, or a forehead with brows; crops of 50 per cent most of the face, crops of 80 per cent nearly all of it; in the last row it is turned by up to 30 degrees, with black corners."}}
 plots.faces(np.concatenate(shown), titles, columns=5, size=0.95)
 plt.show()
 
@@ -733,7 +737,7 @@ pd.DataFrame(
 #
 # <details><summary>Take X: it is better by half a point</summary>
 #
-# Two trainings of the very same row differ by 0.6 times the root of 2, about 0.85 points, as a rule.
+# The difference of two trainings of the very same row has a standard deviation of 0.6 times the root of 2, about 0.85 points.
 #
 # </details>
 #

@@ -22,9 +22,9 @@
 # > **Time** 96 minutes to read and run, 115 more for the seven exercises.
 #
 # Both papers compare networks and leave the training as it is. The works that they cite try something else: another loss, a
-# module that looks at places, several networks at once, a search. This chapter takes them one by one. Each section has
-# the idea, a few lines of code, one small measurement on drawn faces over several seeds, and a sentence on what
-# the published number rests on. Where a measurement shows nothing, it says so. That is not a failure of the idea, and you
+# module that looks at places, several networks at once, a search. This chapter takes them one by one. Each section has the
+# idea, a few lines of code and a small measurement on drawn faces, most of them over four seeds; where a published number
+# stands beside the idea, a sentence says what it rests on. Where a measurement shows nothing, it says so. That is not a failure of the idea, and you
 # will see how large an effect must be to show at all.
 
 # %%
@@ -127,8 +127,8 @@ for name, p in sorted(CITED.items(), key=lambda item: item[1]):
     print(f"{name:24} {p:.2%}, 95%: {p - half:.1%} to {p + half:.1%}")
 
 # %% [markdown]
-# In the order in which they are printed, the first two cannot be told apart, nor the second and third. The fourth is above the first by more than luck with
-# images explains. Whether attention did it, or longer training, augmentation or the choice among many runs, the
+# In the order in which they are printed, no two neighbours can be told apart. The fourth is above the first two by more than
+# luck with images explains. Whether attention did it, or longer training, augmentation or the choice among many runs, the
 # number does not say.
 #
 # ## A bench of our own
@@ -220,7 +220,8 @@ def accuracy(probs, y=test_y):
 
 
 # %% [markdown]
-# Four seeds of each idea. A seed sets the first weights and the order of the images, the same ones for each idea.
+# Four seeds of each idea. A seed sets the first weights and the order of the images. Another loss gets the very same ones; an idea that draws random
+# numbers of its own, such as a gate's weights or mixup's shares, gets others from there on.
 
 # %%
 SEEDS = range(4)
@@ -380,9 +381,9 @@ print("On photographs, a small network is ahead of all three.")
 
 # %% [markdown]
 # On FER-2013 the order is turned round: a small network, trained for ten epochs on an ordinary processor, is well ahead of the best
-# of them. The settings of the three were ours and are not the best possible
-# (for two of them the best C stands at the end of the list, and ORB had fewer images); in the contest itself, the best entry with features
-# made by hand (Ionescu, Popescu and Grozea, 2013: SIFT, a relative of HOG, visual words and local learning) came fourth. What this table rests on is in the file: versions,
+# of them. The settings of the three were ours and are not the best possible (for two of them the best C stands at the end of the
+# list, and ORB had fewer images); in the contest itself, the best entry with features made by hand (Ionescu, Popescu and Grozea,
+# 2013: SIFT, a relative of HOG, visual words and local learning) came fourth. What this table rests on is in the file: versions,
 # seed, the data's fingerprint, and C on val for each value tried.
 #
 # ## A margin in place of a probability
@@ -480,7 +481,7 @@ print(f"{100 * (gated - plain).mean():+.1f} points on average")
 
 # %%
 assert abs((gated - plain).mean()) < 0.06
-print("Within what seeds do. No claim.")
+print("A few points at most, which four seeds do not settle: no claim.")
 
 # %% tags=["nbval-ignore-output"] mystnb={"image": {"alt": "Mean gates of the first stage, one 6 x 6 map a seed, bright where the gate is open. The upper edge is darker than the lower one in all four; where a map is brightest differs from seed to seed."}}
 maps = []
@@ -504,10 +505,10 @@ print(
 
 # %% [markdown]
 # With these drawings the gates seem to help by two points and more; with other drawings and seeds it was less than one, or
-# the other way round. Four seeds do not settle it. And the maps? A map like this is often shown as proof that a network "looks at the mouth". Four seeds, about equally good, have four maps.
-# Chapter 10 asks how such pictures can be tested.
+# the other way round. Four seeds do not settle it. And the maps? A map like this is often shown as proof that a network
+# "looks at the mouth". Four seeds, about equally good, have four maps. Chapter 10 asks how such pictures can be tested.
 #
-# **What 70.02% rests on:** the paper's own test split of the official file, one number, without a spread. Its control, the same
+# **What 70.02% rests on:** the official test split, one number, without a spread. Its control, the same
 # network without the transformer, is what you would need in order to know what attention brings.
 #
 # ## Several levels, several networks
@@ -523,7 +524,7 @@ print(f"{100 * (levels - plain).mean():+.1f} points on average")
 
 # %%
 assert abs((levels - plain).mean()) < 0.06
-print("Within what seeds do. No claim.")
+print("A few points at most, which four seeds do not settle: no claim.")
 
 # %% [markdown]
 # An **ensemble** averages the probabilities of several networks (you wrote it in chapter 9). Its members may be the same network
@@ -586,8 +587,8 @@ print("Chosen on val, and on test ahead of the mean plain network.")
 # *9 minutes*
 #
 # Learning rate, width, weight decay: each was chosen by somebody. **Optuna** chooses by trying: a *study* proposes settings, you
-# train and report a number, and its sampler proposes better ones. Kept in a file (SQLite), a study goes on after an
-# interruption where it was.
+# train and report a number, and its sampler proposes others: the first ten at random (so our six, too), later ones near those
+# that were good. Kept in a file (SQLite), a study goes on after an interruption where it was.
 
 
 # %%
@@ -630,7 +631,7 @@ print(len(search.trials), "trials in the file")
 
 # %% [markdown]
 # Mind the seed. The file keeps the trials, and not the sampler's random numbers. Had the second part begun with seed 0 again, it
-# would have proposed the first three settings once more: a search that looks twice as long as it is.
+# would, at random as it still draws, have proposed the first three settings once more: a search that looks twice as long as it is.
 
 # %%
 proposed = [tuple(trial.params.values()) for trial in search.trials]
@@ -651,7 +652,7 @@ print(
 # These six differ by far more than luck. Of settings that are nearly as good, the best is best partly by luck, and on the images that chose
 # it the luck is counted in: that is the trap. How much? Suppose 3,589 validation images, and trials that are all *equally* good, right on 70% of all imaginable faces:
 
-# %% mystnb={"image": {"alt": "The expected best accuracy on val against the number of equally good trials, from 1 to 1,000, on a logarithmic axis. It rises from 70 per cent at one trial to about 72.5 at a thousand, nearly in a straight line; the same networks on test stay at 70."}}
+# %% mystnb={"image": {"alt": "The expected best accuracy on val against the number of equally good trials, from 1 to 1,000, on a logarithmic axis. It rises ever more slowly, from 70 per cent at one trial to about 72.5 at a thousand; the same networks on test stay at 70."}}
 draw = np.random.default_rng(0)
 trials = np.array([1, 3, 10, 30, 100, 300, 1000])
 scores_on_val = draw.binomial(n, 0.7, (1000, trials.max())) / n
@@ -757,8 +758,8 @@ print("Every start from elsewhere beats none.")
 #
 # *7 minutes*
 #
-# A one-hot label says that the right class has probability 1. On FER-2013, where people disagree about every third image, nobody
-# believes that. **Label smoothing** (Szegedy et al., 2016) gives a tenth of the probability to all classes alike.
+# A one-hot label says that the right class has probability 1. On FER-2013, where the label of every third image is not what
+# most FER+ voters say, nobody believes that. **Label smoothing** (Szegedy et al., 2016) gives a tenth of the probability to all classes alike.
 # **Mixup** (Zhang et al., 2018) trains on weighted means of two images, with the same mean of their labels.
 # The share is drawn anew for each batch, from a Beta distribution: with `alpha=0.4` it lies more often near 0 or 1 than near
 # a half, so that mostly one of the two faces prevails.
@@ -801,7 +802,7 @@ for name, loss in {"smoothing": smoothed, "mixup": mixed}.items():
 # %%
 gaps = [(scores(name) - plain).mean() for name in ("smoothing", "mixup")]
 assert max(map(abs, gaps)) < 0.06
-print("accuracy: within what seeds do")
+print("accuracy: a few points at most, no claim")
 
 
 # %%
@@ -875,7 +876,7 @@ print(
 
 # %% [markdown]
 # The average is behind as long as the network still learns fast, and steadier afterwards. What it gains at the end is what the last
-# weights lose by wandering; where the learning rate falls to zero, as in our recipes, there is little wandering left, and
+# weights lose by wandering; where the learning rate falls to zero, as in our recipes *quick* and *strong*, there is little wandering left, and
 # little to gain. An alternative to copying buffers is to pass training images through the averaged network once more, as
 # `torch.optim.swa_utils.update_bn` does.
 #
@@ -1158,7 +1159,7 @@ def squared_hinge(logits, labels):
 # *Medium, 15 minutes. Changes a module.*
 #
 # Write the spatial gate. At each place take the mean over the channels and then the greatest value over the channels: two pictures, in
-# this order. One convolution with `kernel_size` (odd) and without bias, padded so that the size stays, makes one picture of
+# this order. One convolution with `kernel_size` (odd) and without bias, padded with zeros so that the size stays, makes one picture of
 # them, a sigmoid makes gates of it, and the input is multiplied by these.
 
 
@@ -1193,9 +1194,9 @@ class SpatialGate(nn.Module):
 # *Medium, 20 minutes. Changes the training step.*
 #
 # Write a training step with mixup. The images become `share * images + (1 - share) * images[partner]`, where `partner` holds a
-# place of the batch for each image. The loss is the same mean of two cross-entropies: with the labels, and with the partners'
-# labels. The rest is the step of chapter 3: training mode, clear, backward, step; return the loss as a number. The images that
-# were passed in stay as they are.
+# place of the batch for each image. The loss is the same weighted mean, `share` and `1 - share`, of two cross-entropies: with
+# the labels, and with the partners' labels. Call the model once, on the mixed images. The rest is the step of chapter 3:
+# training mode, clear, backward, step; return the loss as a number. The images that were passed in stay as they are.
 
 
 # %% exercise="mixup_step"
@@ -1307,8 +1308,9 @@ def honest_search(settings, train, on_val, on_test):
 # ## What to take along
 #
 # - A cited accuracy rests on a split, a way of choosing, a number of networks and a number of seeds. Without these it cannot be compared.
-# - With four seeds one sees effects of four points. An average of networks, a second view and a start from elsewhere showed;
-#   another loss, a gate, a second level and a teacher did not, which does not mean that they do nothing.
+# - With four seeds of each, one sees effects of four points, such as a start from elsewhere. An average of networks and a
+#   second view bring less and show all the same, since the same networks are in both numbers; another loss, a gate, a second
+#   level and a teacher did not show, which does not mean that they do nothing.
 # - Features made by hand beat a small network on few clean drawings, and lose on many photographs.
 # - The best of many trials is lucky on the split that chose it. Report another split, once.
 # - An average of weights needs buffers that belong to it.

@@ -546,7 +546,7 @@ print("Smaller, and no loss that 700 faces could show.")
 # predictions image by image, with the paired test, as in chapter 9. With 700 faces, a loss of a point would be hard to see.
 #
 # > **Predict.** What if the ranges are measured on other pictures than those that come later? Calibrate on faces in the dark,
-# > at a third of their brightness.
+# > at three tenths of their brightness.
 
 # %% tags=["nbval-ignore-output"]
 in_the_dark = quantise_file("dark.onnx", 0.3 * prepared(easy.train)[:200])
@@ -640,7 +640,7 @@ print("Milliseconds each; 64 at once cost less than 64 alone, at best.")
 # clock. **Batch 1** is what a person waits for. Batch 64 is what a server with a queue cares for, and flatters every network
 # whose single image cannot keep the processor busy. A quotient of the two is no property of a network.
 #
-# And int8 need not be faster. For so little a network, turning numbers into eight bits and back can cost what it saves; chapter
+# And int8 need not be faster. For so small a network, turning numbers into eight bits and back can cost what it saves; chapter
 # 7 told the same of multiplications that were saved and did not save time.
 #
 # ## In the browser
@@ -695,8 +695,8 @@ for name in ("every tenth pixel", "mean of the area"):
 #
 # *7 minutes*
 #
-# The softmax turns any logits into seven shares that add up to one. Whatever is shown, one of seven words comes out. Show the network
-# what is no face:
+# The softmax turns any logits into seven shares that add up to one. Whatever is shown, one of seven words comes out. Show
+# the network its test faces, the same upside down, and noise:
 
 # %% tags=["nbval-ignore-output"]
 draw = torch.Generator().manual_seed(0)
@@ -790,7 +790,7 @@ print(mine.name, answers.shape, answers.dtype)
 #
 # <details><summary>At what goes in and how the classes are ordered</summary>
 #
-# Yes. Range of the pixels, grey, cut and size, then the order of the names. None of them raises an error.
+# Yes. Range of the pixels, how it was made grey, cut and made small, then the order of the names. None of these raises an error.
 #
 # </details>
 #
@@ -901,7 +901,7 @@ def to_48(frame):
 #
 # A canvas gives values from 0 to 255. Write a module around a trained network that takes such pixels, float32 (N, 1, 48, 48), and returns
 # probabilities, (N, 7). The network was trained on pixels that were first divided by 255, then had `mean` subtracted, then were
-# divided by `std`. After `.eval()` on your module, the network within must be in evaluation mode too.
+# divided by `std`. After `.eval()` on your module, the network within must be in evaluation mode too. The pixels that came in stay as they are.
 
 
 # %% exercise="Packed"

@@ -19,10 +19,10 @@
 # > **Time** about 30 minutes, with two exercises. **Needs** a little PyTorch; no GPU, no download.
 #
 # Training is waiting. Whoever waits half as long tries twice as many ideas, or repeats each with twice as many seeds,
-# and that is how differences are told from luck. So it is worth an hour to ask where the time goes. Most of what
+# and that is how differences are told from luck. So it is worth half an hour to ask where the time goes. Most of what
 # follows costs nothing: the network, the augmentation and the result stay the same, to rounding.
 #
-# Every figure on this page comes from a record that `fercourse bench` wrote. It measures both loops in turn, in the
+# The figures up to the estimate for a T4 come from a record that `fercourse bench` wrote. It measures both loops in turn, in the
 # same run, each measurement in a process of its own, and compares within pairs, so that a machine that is busy
 # elsewhere slows down both.
 
@@ -163,7 +163,7 @@ print(f"All training images, a byte a pixel: {pixels / 1e6:.0f} MB")
 #
 # ### Fused Adam
 #
-# Adam reads and writes four numbers for each weight. Step by step that is a dozen passes over memory for each of a
+# Adam reads four numbers for each weight and writes three. Step by step that is a dozen passes over memory for each of a
 # hundred tensors; fused, it is one pass. **Helps** where a network has many weights for the little it
 # computes, and on GPUs, where each pass is a kernel to be started.
 #
@@ -210,7 +210,7 @@ for record in records:
 
 # %% [markdown]
 # *bf16 without hardware for it* is the costly mistake, because the same line of code is the best advice on the next
-# machine. *Contiguous* is what you get when only the network or only its input is converted, or neither.
+# machine. *Contiguous* is what you get when the network is not converted. (Its input alone would do for colour pictures; with one channel, both layouts are the same.)
 # With *no workers*, the loop reads and augments by itself; where there are as few processors as here, that need not be
 # slower at all, because the workers take theirs from the training. Measure it before you set it.
 #
@@ -298,8 +298,8 @@ pd.DataFrame(aims).set_index(["device", "network"])
 #
 # ## Evaluation and reading
 #
-# The other loops of a training are the evaluation after each epoch, and reading the file at the start. The usual
-# reader is torchvision's, the cache keeps the images as arrays after the first time.
+# The other loops of a training are the evaluation after each epoch, and reading the file at the start. The usual reader is
+# torchvision's. Ours parses the file once; after that its cache keeps the images as arrays.
 
 # %% tags=["hide-input"] mystnb={"code_prompt_show": "Show the code of this table", "code_prompt_hide": "Hide the code"}
 for record in records:

@@ -6,6 +6,7 @@ import json
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from inline import inline
@@ -51,5 +52,9 @@ def test_the_votes_were_counted_on_the_official_file() -> None:
         right = (read_record(name).preds("test") == read_record(name).labels("test")).sum()
         assert told["label_is_vote"] == agree
         assert told["right_where_label_is_vote"] + told["right_elsewhere"] == right
-        assert sum(row["pred_is_label"] for row in told["by_firmness"]) == right
-        assert sum(row["images"] for row in told["by_firmness"]) == votes["splits"]["test"]["images"]
+        rows = pd.DataFrame(told["by_firmness"]).sum()
+        assert rows["images"] == votes["splits"]["test"]["images"]
+        assert rows["with_a_first_choice"] == told["label_is_vote"] + told["clear_elsewhere"]
+        assert rows["label_is_vote"] == agree
+        assert rows["pred_is_label"] == told["right_where_label_is_vote"] + told["label_elsewhere"]
+        assert rows["pred_is_vote"] == told["right_where_label_is_vote"] + told["vote_elsewhere"]

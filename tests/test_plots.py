@@ -16,6 +16,10 @@ from matplotlib.colors import to_rgb
 
 from fercourse import plots
 from fercourse.data import EMOTIONS
+from fercourse.papers import TABLE2
+
+#: Millions of multiply-accumulates of paper 1's networks, in the order of its table.
+SIZES = (340, 510, 700, 890, 1255, 2620, 2910, 1256, 2621, 2920, 98, 67, 20)
 
 
 @pytest.fixture(autouse=True)
@@ -143,6 +147,23 @@ def test_accuracy_against_cost_draws_every_network_once_with_its_name_beside_it(
     assert not [box for box in boxes for x, y in marks if box.contains(x, y)], "a name covers a point"
     alone = plots.accuracy_against_cost({"paper": points["paper"]})
     assert alone.get_legend() is None
+
+
+def test_a_name_stands_nearer_to_its_own_point_than_to_another() -> None:
+    """The papers' large networks, pressed together by one that is far below them."""
+    points = {
+        "paper": [(name, size, row.test) for (name, row), size in zip(TABLE2.items(), SIZES, strict=True)],
+        "ours": [("mobilenet_v3_small", SIZES[-1], 0.49)],
+    }
+    ax = plots.accuracy_against_cost(points)
+    drawn(ax)
+    networks = [one for group in points.values() for one in group]
+    marks = ax.transData.transform([(cost, 100 * share) for _, cost, share in networks])
+    boxes = [text.get_window_extent() for text in ax.texts]
+    assert not any(one.overlaps(other) for one, other in combinations(boxes, 2)), "names cover each other"
+    for place, box in enumerate(boxes):
+        away = np.hypot(*(marks - np.clip(marks, box.min, box.max)).T)
+        assert away[place] <= away.min() + 1, networks[place]
 
 
 def test_figures_go_where_they_are_told_and_change_no_setting() -> None:

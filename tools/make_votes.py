@@ -53,15 +53,21 @@ def summary(part: FaceSet) -> dict[str, Any]:
 
 
 def by_firmness(part: FaceSet, preds: np.ndarray) -> list[dict[str, Any]]:
-    """Return who agrees with whom, by the share of the commonest vote: from 0, 0.4, 0.6, 0.8, and all."""
+    """Return who agrees with whom, by the share of the commonest vote: from 0, 0.4, 0.6, 0.8, and all.
+
+    Agreement is counted where the voters have one first choice among the classes; neither a label nor a
+    network can agree with a tie.
+    """
     chosen, firm = votes_of(part)
     edges, rows = (0.0, 0.4, 0.6, 0.8, 1.0, np.inf), []
     for low, high in pairwise(edges):
-        here = (firm >= low) & (firm < high)
+        within = (firm >= low) & (firm < high)
+        here = within & (chosen < len(EMOTIONS))
         rows.append(
             {
                 "from": low,
-                "images": int(here.sum()),
+                "images": int(within.sum()),
+                "with_a_first_choice": int(here.sum()),
                 "label_is_vote": int((chosen == part.labels)[here].sum()),
                 "pred_is_label": int((preds == part.labels)[here].sum()),
                 "pred_is_vote": int((preds == chosen)[here].sum()),

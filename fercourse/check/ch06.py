@@ -696,7 +696,9 @@ def _judge_concurrent_gate(answer: Any) -> str:
         if first.startswith("The order is another") and rest:
             raise Wrong(rest) from wrong  # either of the two gates may come first
         raise
-    return "Channels say what is there, places say where. For sums of the two, each gate can still close its own."
+    return (
+        "Channels say what is there, places say where. In their sum, each gate can close its own part only."
+    )
 
 
 ConcurrentGate = Exercise("ch06", "ConcurrentGate", _judge_concurrent_gate)
@@ -1184,7 +1186,7 @@ def _judge_freeze_gates(answer: Any) -> str:
         ],
         explain=_explain_freeze,
     )  # fmt: skip
-    return "What is left is a number a channel, which the convolution before it could have learned too."
+    return "What is left is a number a channel, which in a ResNet the batch norm before it could have learned too."
 
 
 freeze_gates = Exercise("ch06", "freeze_gates", _judge_freeze_gates)

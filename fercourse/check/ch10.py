@@ -1171,9 +1171,7 @@ def _judge_class_maps(answer: Any) -> str:
         if difference:
             raise Wrong(_maps_fault(module, features, dense, x, found, difference, number, words))
         _maps_parts(module, features, dense, x, name)
-    return (
-        "No gradient needed: with such an ending, this is what Grad-CAM shows, up to a factor and its ReLU."
-    )
+    return "No gradient needed: with such an ending, this is what Grad-CAM shows, up to a factor, the bias and its ReLU."
 
 
 def _built(answer: Any, name: str, features: nn.Module, dense: nn.Linear, words: str) -> nn.Module:
@@ -1816,7 +1814,7 @@ def _done(events: list[str]) -> dict[str, Any]:
 _REASONS_KINDS = {
     "as it was": "The model stays in evaluation mode: call model.train() first.",
     "eval": "The model is put into evaluation mode: a training step wants model.train().",
-    "mean of logits": "The gradient is that of the *mean* of the logits, and smaller by the number of images: sum them, each image's gradient is then its own.",
+    "mean of logits": "The gradient is that of the *mean* of the logits, and smaller by the number of images: sum them.",
     "loss": "The gradient of the cross-entropy is taken; take that of each image's own logit.",
     "summed loss": "The gradient of the cross-entropy is taken (or of the log-probability); take that of each image's own logit.",
     "every log": "The gradient of all classes' log-probabilities is taken, as in the paper; here it is that of each image's own logit.",
@@ -1958,8 +1956,8 @@ def _where_reasons(seen: Seen, expected: Seen, _: tuple[Any, ...]) -> str | None
         )
     if penalty:
         return (
-            "The cross-entropy is right, the penalty is not. Go through it: the gradient of each image's own logit by the images, only "
-            "where the mask is True, squared, summed over the pixels of an image, mean over the images."
+            "The cross-entropy is right, the penalty is not. Go through it: the gradient of the sum of the own logits by "
+            "the images, only where the mask is True, squared, summed over the pixels of an image, mean over the images."
         )
     return (
         "Both numbers are right, and the weights move otherwise: is cross-entropy + strength x penalty given to backward, with the "

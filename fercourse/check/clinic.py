@@ -15,7 +15,7 @@ MISTAKES: dict[str, str] = {
     "random flip at evaluation": "evaluating twice gives two numbers, though only on images that differ from "
     "their mirror image",
     "val and test swapped": "the images called test are those of the official val: their class counts are",
-    "pixels scaled twice": "the values that reach the network lie within a hundredth of one another, and every "
+    "pixels scaled twice": "the values that reach the network lie within a few hundredths of one another, and every "
     "face looks the same",
     "alphabetical class order": "some classes are recognised as ever, and the others are taken for one another "
     "in a ring: their strong cells lie off the diagonal",
@@ -26,8 +26,9 @@ MISTAKES: dict[str, str] = {
     "from elsewhere",
     "model left in train mode": "batch norm and dropout go on as in training: the answers to *any* image, "
     "symmetrical or not, change from call to call or with the batch, while every image is still counted",
-    "labels out of step": "labels belong to other images: the loss stays where the class shares put it, every "
-    "row of the confusion matrix is spread alike, and the pixels look healthy",
+    "labels out of step": "labels belong to other images: the loss stays near where the class shares put it, "
+    "or falls by learning by heart only, every row of the confusion matrix is spread alike, and the pixels look "
+    "healthy",
     "softmax before the loss": "the loss is given probabilities: it falls, slowly, and never below 1.17, and the "
     "pixels look healthy",
     "learning rate too high": "the loss jumps or becomes NaN, and a smaller learning rate mends it",
@@ -74,7 +75,7 @@ PATIENTS: dict[str, Patient] = {
         {
             1: "most of the twelve leave the accuracy about as usual, or can",
             3: "that is so for everybody who uses this data set, ill or well",
-            4: "that excludes two of the twelve, and leaves ten",
+            4: "that excludes what is random at evaluation, and leaves the rest",
         },
     ),
     "B": Patient(
@@ -98,7 +99,7 @@ PATIENTS: dict[str, Patient] = {
         },
         {
             1: "overfitting looks the same, and so does a mild case of several others",
-            2: "that excludes two of the twelve, and leaves ten",
+            2: "that excludes what is random at evaluation, and leaves the rest",
             3: "that is so for everybody who uses this data set, ill or well",
         },
     ),
@@ -158,7 +159,7 @@ PATIENTS: dict[str, Patient] = {
             "the values of a batch lie within a few hundredths of one another",
         ),
         {
-            "labels out of step": "that would give the same loss and the same answers, but the pixels would look "
+            "labels out of step": "that would begin with about the same loss and answers, but the pixels would look "
             "healthy, from about -2 to 2; here they are all nearly equal",
             "learning rate too high": "a learning rate ten times smaller gives the same, and the loss neither "
             "jumps nor becomes NaN",
@@ -168,7 +169,7 @@ PATIENTS: dict[str, Patient] = {
             "model left in train mode": "that concerns evaluation; here the training loss itself does not fall",
         },
         {
-            1: "labels out of step give exactly the same curve",
+            1: "labels out of step begin with much the same curve",
             2: "it excludes the learning rate alone",
             3: "a network that has learned nothing answers with the most frequent class, whatever kept it from "
             "learning",
@@ -201,8 +202,8 @@ PATIENTS: dict[str, Patient] = {
         1,
         (
             "in all eight trainings the kept epoch is where test is highest",
-            "the number reported is above that on fresh faces, by a few points",
-            "the test curve goes up and down from epoch to epoch",
+            "the number reported is above that on fresh faces, by about two points",
+            "the test curve of a single run goes up and down from epoch to epoch",
             "a second evaluation gives the same number",
         ),
         {

@@ -129,7 +129,7 @@ class ResNet(nn.Module):
         stride_in: which convolution of a bottleneck strides: '3x3' (torchvision's) or '1x1' (the paper's).
         se_reduction: channels divided by it make the squeeze width of squeeze-and-excitation; None for none.
         se_position: 'standard', on the residual branch before the sum, or 'post', after the sum and its ReLU
-            (names from Hu et al., section 6.4; paper 1 says 'after the residual branch').
+            (names from Hu et al., section 6.4; paper 1 says 'after the residual blocks').
         dropout: share of the classifier's inputs dropped.
         bn_momentum: of batch norm.
 

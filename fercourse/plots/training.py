@@ -163,27 +163,37 @@ def accuracy_against_cost(
         for (_, cost), heights in ends.items():
             ax.plot([cost, cost], [min(heights), max(heights)], color="0.7", linewidth=0.8, zorder=1)
     for name, cost, accuracy in [network for networks in shown.values() for network in networks]:
-        boxes.append(_name_beside(ax, name, cost, 100 * accuracy, boxes))
+        boxes.append(_name_beside(ax, name, cost, 100 * accuracy, boxes, np.array(taken)))
     return ax
 
 
 def _name_beside(
-    ax: Axes, name: str, x: float, y: float, boxes: Sequence[tuple[float, ...]]
+    ax: Axes, name: str, x: float, y: float, boxes: Sequence[tuple[float, ...]], points: np.ndarray
 ) -> tuple[float, ...]:
-    """Write a name where it covers none of the boxes (in pixels), if there is a place; return its box."""
-    scale = ax.figure.dpi / 72
-    width, height = (0.58 * 8 * len(name) * scale, 9 * scale)
+    """Write a name where it covers none of the boxes, if there is a place, and return its box.
+
+    Of such places, one is taken to which no other of the points, (N, 2), is as near; boxes and points are in
+    pixels. A name above or below its point has a thin line to it.
+    """
+    text = ax.annotate(name, (x, y), xytext=(0, 0), textcoords="offset points", fontsize=8, color="0.2",
+                       va="bottom", bbox={"facecolor": "white", "alpha": 0.7, "pad": 0.4, "linewidth": 0},
+                       arrowprops={"arrowstyle": "-", "color": "0.6", "linewidth": 0.6, "shrinkA": 0,
+                                   "shrinkB": 3})  # fmt: skip
+    scale, (width, height) = ax.figure.dpi / 72, text.get_window_extent().size
     centre = ax.transData.transform((x, y))
     choices = []
-    around = [(side, up) for up in (0, 1, -1, 2, -2) for side in (0, 1, -1) if side or up]
+    lines = (0, 1, -1, 2, -2, 3, -3, 4, -4)
+    around = [(side, up) for up in lines for side in (0, 1, -1) if side or up]
     for number, (side, up) in enumerate(around):
         left = centre[0] + (6 * scale if side > 0 else -width - 6 * scale if side < 0 else -width / 2)
         low = centre[1] - height / 2 + up * 10 * scale
         box = (left, low, left + width, low + height)
         hits = sum(box[0] < b[2] and b[0] < box[2] and box[1] < b[3] and b[1] < box[3] for b in boxes)
-        choices.append((hits, number, box))
-    _, _, box = min(choices)
-    ax.annotate(name, (x, y), xytext=(np.array(box[:2]) - centre) / scale, textcoords="offset points",
-                fontsize=8, color="0.2", va="bottom",
-                bbox={"facecolor": "white", "alpha": 0.7, "pad": 0.4, "linewidth": 0})  # fmt: skip
+        away = np.hypot(*(points - np.clip(points, box[:2], box[2:])).T)
+        own = np.hypot(*(centre - np.clip(centre, box[:2], box[2:])))
+        choices.append((hits, int((away < own).sum()), number, box))
+    _, _, number, box = min(choices)
+    text.set_position((np.array(box[:2]) - centre) / scale)
+    if not around[number][1] and text.arrow_patch is not None:
+        text.arrow_patch.set_visible(False)
     return box

@@ -84,7 +84,7 @@ export function examine(buffer, classes) {
   if (bytes.length > MOST_BYTES) {
     throw new Refused(`The file has ${Math.round(bytes.length / 1e6)} MB; more than ${MOST_BYTES / 1e6} MB is too much for this page.`);
   }
-  const advice = "fercourse export runs/NAME writes one.";
+  const advice = "fercourse export runs/NAME my-network.onnx writes one.";
   const kind = otherKind(bytes);
   if (kind) throw new Refused(`This is no ONNX file but ${kind}: ${advice}`);
   let graph;
