@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.text import Text
 from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator
 
 from fercourse.plots.style import LINES, PALETTE, axes_of
@@ -179,7 +180,7 @@ def _name_beside(
                        va="bottom", bbox={"facecolor": "white", "alpha": 0.7, "pad": 0.4, "linewidth": 0},
                        arrowprops={"arrowstyle": "-", "color": "0.6", "linewidth": 0.6, "shrinkA": 0,
                                    "shrinkB": 3})  # fmt: skip
-    scale, (width, height) = ax.figure.dpi / 72, text.get_window_extent().size
+    scale, (width, height) = ax.figure.dpi / 72, Text.get_window_extent(text).size
     centre = ax.transData.transform((x, y))
     choices = []
     lines = (0, 1, -1, 2, -2, 3, -3, 4, -4)
