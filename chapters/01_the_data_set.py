@@ -96,6 +96,9 @@ aggregates = np.load(audits / "fer2013-aggregates.npz")
 # `PublicTest` or `PrivateTest`. During the contest, the public part served for the leader board and the private part
 # decided who won. We use them in the same spirit, and with the names that everyone uses today: **train** to fit,
 # **val** (PublicTest) to choose, **test** (PrivateTest) to report, once.
+#
+# > **Predict.** Which class is the smallest, and how many of its images does the test split hold: about 50, 150 or
+# > 500? What accuracy would a network lose that never answers with this class? Decide before you look.
 
 # %%
 counts = pd.DataFrame(audit["counts"], index=EMOTIONS)
@@ -115,10 +118,6 @@ print(f"in all{counts['all'].sum():7,}")
 # %%
 published = (4953, 547, 5121, 8989, 6077, 4002, 6198)
 print("As in the report:", published == tuple(counts["all"]))
-
-# %% [markdown]
-# > **Predict.** Which class is the smallest, and how many of its images does the test split hold: about 50, 150 or
-# > 500? What accuracy would a network lose that never answers with this class? Decide before you look.
 
 # %% mystnb={"image": {"alt": "Horizontal bars of the images a class, train, val and test end to end. Happy is the longest by far, disgust is a stub, the other five lie close together."}}
 plots.class_counts({split: counts[split].to_numpy() for split in sizes})
@@ -208,7 +207,7 @@ pixels = audit["pixels"]["train"]
 print("Training pixels, divided by 255:")
 print(f"mean {pixels['mean']:.4f}, standard deviation {pixels['std']:.4f}")
 
-# %% mystnb={"image": {"alt": "Histogram of the grey values of all training pixels. It is broad and flat, with a thin spike at black and another at white."}}
+# %% mystnb={"image": {"alt": "Histogram of the grey values of all training pixels. It is broad, rises slowly to a hump at about 165 and falls towards white, with a thin spike at black and a higher one at white."}}
 plots.histogram(
     {"train": aggregates["histograms"][0]},
     np.arange(257),
@@ -226,7 +225,7 @@ print(
 )
 
 # %% [markdown]
-# They have labels like all others. No network can get them right but by luck.
+# They have labels like all others, which nothing in the picture supports. Twelve of them stand in train, one in val, none in test.
 #
 # ## The same picture twice
 #
@@ -309,10 +308,10 @@ print(f"{twins['conflicting_labels']} more than one.")
 
 # %% [markdown]
 # The sharper test came three years later. For **FER+** ([Barsoum et al., 2016](https://arxiv.org/abs/1608.01041)), ten
-# people judged every image anew. How often is the label of FER-2013 the one that most of the ten chose?
+# people judged every image anew. How often is the label of FER-2013 the one of the seven that got the most votes?
 #
-# > **Predict.** For which of the seven labels will the ten agree most often, and for which least? For how many of a hundred
-# > images do they agree over all?
+# > **Predict.** For which of the seven labels will the top vote agree most often, and for which least? For how many of a
+# > hundred images over all?
 
 # %%
 plus = audit["ferplus"]
@@ -349,8 +348,8 @@ agrees.map("{:.0%}".format).to_frame()
 #
 # Look at the right-hand side. The folder `test/` holds **both** held-out splits: PublicTest, meant for choosing, and
 # PrivateTest, meant for reporting. Whoever trains on `train/`, keeps the epoch with the best accuracy on `test/` and
-# reports that accuracy has chosen on the test set. Only the beginning of the file names tells the two apart. (`load_faces`
-# splits them; PyTorch's own `torchvision.datasets.FER2013` merges them.)
+# reports that accuracy has chosen on the test set. Only the beginning of the file names tells the two apart. (`fercourse.data.load_faces`,
+# with which the course reads any copy, splits them; PyTorch's own `torchvision.datasets.FER2013` merges them.)
 #
 # Other copies have been enlarged, sharpened, shuffled into new splits, or filled up with augmented images, in the test
 # split too. All counts can be right and the pixels wrong. Before you trust a number, run
@@ -444,7 +443,7 @@ explore(one_face, smile=part, brows=part, jaw=part, person=(0, 20))
 results.results_table(recipe="quick")
 
 # %% [markdown]
-# Compare each accuracy with what laziness gives (exercise 1), with the 65% of people, and with its interval. Where does
+# Compare each accuracy with what laziness gives (exercise 2), with the 65% of people, and with its interval. Where does
 # the better network (better on val, that is; we do not choose on test) go wrong?
 
 # %% mystnb={"image": {"alt": "Confusion matrix of the better small network on the test split, in per cent of each label; the numbers are in the cells, the rows are the labels, the columns the predictions."}}
@@ -496,8 +495,8 @@ if record is not None:
 #
 # <details><summary>A tenth of <code>train/</code>, and PublicTest is reported too</summary>
 #
-# That is clean, but nobody else does it, so the result cannot be compared: everyone trains on all of `train/` and
-# reports PrivateTest.
+# That is clean, but it cannot be compared with results by the contest's protocol, which trains on all of `train/`, chooses
+# on PublicTest and reports PrivateTest.
 #
 # </details>
 #
@@ -518,12 +517,12 @@ if record is not None:
 #
 # <details><summary>Nothing: one point is within the standard error</summary>
 #
-# The standard error speaks of two independent sets of images. These two share all but a few hundred images, so a point
+# The standard error says how much an accuracy varies from one independently drawn set to another. These two share all but about 300 images, so a point
 # between them is much less likely to be luck.
 #
 # </details>
 #
-# **3. Ten people agree with the label of an image in about two cases of three. What does an accuracy of 73% mean?**
+# **3. The most frequent of ten people's votes is the label in about two cases of three. What does an accuracy of 73% mean?**
 #
 # <details><summary>The network reads faces better than people do</summary>
 #
@@ -577,8 +576,9 @@ if record is not None:
 #
 # *Easy, 5 minutes.*
 #
-# The copy on your disk has names such as these. Write a function that gives each name its split, `"train"`, `"val"` or
-# `"test"`, and refuses with a `ValueError`, in a sentence that names the file, what does not tell.
+# The copy on your disk has names such as these. Only the beginning of the file's own name counts, not the folders before it.
+# Write a function that gives each name its split, `"train"`, `"val"` or `"test"`; if the file's name does not tell, it raises
+# a `ValueError` with a sentence that names the file.
 
 # %%
 names = [
@@ -732,7 +732,7 @@ class ScalePixels(nn.Module):
 #
 # The least that a network can know is how frequent the classes are. Write one that ignores the pixels: for B images it
 # returns B times the same seven logits, which are its only parameter, and which start so that their softmax is the
-# frequencies of train. Its loss is what every real network must beat from its first step on.
+# frequencies of train. A real network whose loss is not below this one's has learned nothing from the pixels.
 
 
 # %% exercise="PriorOnly"
@@ -764,7 +764,8 @@ class PriorOnly(nn.Module):
 #   most copies mixes the last two.
 # - Some test images stand in train. Report the accuracy without them too.
 # - The labels are one opinion. A second, more careful one disagrees about a third of the images.
-# - A difference of less than about a point and a half between two accuracies on the test split can be luck.
+# - An accuracy on the test split is known to about a point and a half either way, and the difference of two on separate sets to about two; on the
+#   same images a paired test decides.
 # - Know your copy before you trust a number from it: `fercourse data`.
 #
 # ## Further reading
@@ -773,7 +774,7 @@ class PriorOnly(nn.Module):
 #   report, with the 65% of people.
 # - Barsoum et al., [Training deep networks for facial expression recognition with crowd-sourced label
 #   distribution](https://arxiv.org/abs/1608.01041) (2016): ten votes for every image.
-# - Barz and Denzler, [Do we train on test data?](https://arxiv.org/abs/1902.00423) (2020): the same search for twins,
-#   in CIFAR.
+# - Barz and Denzler, [Do we train on test data?](https://arxiv.org/abs/1902.00423) (2020): the search for twins in CIFAR,
+#   near-copies included.
 # - Gebru et al., [Datasheets for datasets](https://arxiv.org/abs/1803.09010) (2021): the questions this chapter asked,
 #   as a form to fill in.

@@ -21,7 +21,7 @@
 # >
 # > **Time** 70 minutes to read and run, 80 more for the six exercises.
 #
-# Every network in this course, from this one with four convolutions to one with fifty, is trained by the same few
+# Every network in this course, from this one with four convolutions to one with more than fifty, is trained by the same few
 # lines. In this chapter you write them yourself, and from then on you know what the course's own `fit` does when you
 # call it.
 
@@ -89,7 +89,7 @@ print(tuple(train_labels.shape), train_labels.dtype)
 # %% [markdown]
 # Here are a few of them, with their labels. In the time budget *smoke* they are drawn.
 
-# %% mystnb={"image": {"alt": "A row of seven small grey drawn faces with different expressions, the label of each on top."}}
+# %% mystnb={"image": {"alt": "A row of seven small grey drawn faces of different people, three of them happy, the label of each on top."}}
 if session.smoke:  # photographs of people stay unshown
     first = session.faces.train.subset(slice(7))
     plots.faces(first.images, titles=[EMOTIONS[k] for k in first.labels])
@@ -120,8 +120,8 @@ def convolved(face, kernel):
 
 
 # %% [markdown]
-# > **Predict.** One of the four pictures below the face will be bright where the upper lip ends and the open mouth begins to turn
-# > light again. Which kernel makes it? And why are the pictures 46 pixels wide, not 48?
+# > **Predict.** One of the four pictures below the face will be deep red (red is positive, blue negative) where the dark
+# > upper lip ends and the light teeth begin. Which kernel makes it? And why are the pictures 46 pixels wide, not 48?
 
 # %% mystnb={"image": {"alt": "A drawn face that smiles broadly with open mouth and teeth."}}
 from fercourse.data.synthetic import draw_faces, emotion_units
@@ -354,7 +354,8 @@ print(f"untrained network: {untrained:.2f}")
 
 # %%
 torch.manual_seed(0)
-model = create_model("basic_cnn").to(session.device)
+# Without dropout, so that the same batch gives the same gradient twice.
+model = create_model("basic_cnn", dropout=0.0).to(session.device)
 optimizer = torch.optim.Adam(model.parameters(), lr=1e-3)
 images, labels = train_images[:64], train_labels[:64]
 
@@ -380,8 +381,9 @@ F.cross_entropy(model(images), labels).backward()
 added = first.grad.clone()
 optimizer.zero_grad()
 F.cross_entropy(model(images), labels).backward()
-same = torch.allclose(added, kept + first.grad, atol=0.02)
-print("without zero_grad, gradients add up:", same)
+apart = (added - (kept + first.grad)).norm() / added.norm()
+assert apart < 1e-3
+print("Without zero_grad, gradients add up.")
 
 # %% [markdown]
 # ## The loop
@@ -484,9 +486,9 @@ print(f"{len(curve)} epochs; the training loss fell.")
 # *7 minutes*
 #
 # Two epochs on drawn faces say little. So look at trainings on FER-2013 that were recorded: this network, and the small
-# VGG of chapter 4, with the recipe `quick` (augmentation, ten epochs, one seed). Solid lines are train, dashed are val.
+# VGG of chapter 4, with the recipe `quick` (augmentation, smoothed labels, ten epochs), one seed. Solid lines are train, dashed are val.
 
-# %% mystnb={"image": {"alt": "Recorded learning curves, one panel a network: the loss on train and on val over the epochs, with a line at the epoch whose weights were kept. The table below holds the values."}}
+# %% mystnb={"image": {"alt": "Recorded learning curves, one panel a network: the loss on train and on val over the epochs, with a line at the epoch whose weights were kept. In both the loss falls over ten epochs, val ends below train, 1.17 against 1.42 for basic_cnn and 0.98 against 1.13 for small_vgg, and epoch 10 was kept."}}
 recorded = results.reported(["basic_cnn", "small_vgg"], "quick")
 for record in recorded:
     history = record.history
@@ -508,7 +510,8 @@ results.results_table(["basic_cnn", "small_vgg"], "quick")
 #
 # 1. **Does the training loss fall?** If not: learning rate, loss, gradients. Overfit one batch first.
 # 2. **How far apart are the curves?** Here the loss on val lies close to that on train, or below it: training images are
-#    augmented and pass through dropout, val images do not. That is no overfitting; the network could take more epochs, or
+#    augmented and pass through dropout, and the recipe smooths their labels (chapter 2), which alone keeps the loss on train
+#    above 0.45; val is measured without any of the three. That is no overfitting; the network could take more epochs, or
 #    be larger.
 # 3. **Where is val best?** The epoch with the best accuracy on val is the one to keep. Not the last, and above all not the
 #    best on test.
@@ -564,8 +567,8 @@ print("small_vgg trains.")
 #
 # <details><summary>A larger network</summary>
 #
-# 1.95 is the logarithm of seven: the network knows nothing, and does not even learn a small batch by heart. A larger one
-# with the same mistake will not either.
+# 1.95 is the logarithm of seven: after all its steps the network still knows nothing. That is a mistake and no lack of size;
+# a larger network with the same mistake will not learn either.
 #
 # </details>
 #
@@ -630,7 +633,7 @@ print("small_vgg trains.")
 #
 # </details>
 #
-# <details><summary>Train is measured with dropout and augmentation, val without</summary>
+# <details><summary>Train is measured with dropout, augmentation or smoothed labels, val without</summary>
 #
 # Yes, and train is measured while the network still learns, val after the epoch.
 #
@@ -683,7 +686,7 @@ def output_sizes(size, layers):
 # *Easy, 10 minutes. Changes a module.*
 #
 # The first dense layer of the basic CNN holds most of its weights, and it works for one size of picture only. Write the
-# head that modern networks have: average each channel over height and width, then one dense layer from channels to classes.
+# head that modern networks have: average each channel over height and width, then one dense layer, with its bias, from channels to classes.
 
 
 # %% exercise="PooledHead"
@@ -831,8 +834,8 @@ def fit_best(model, train_epoch, validate, epochs):
 # %% [markdown]
 # ## What to take along
 #
-# - Convolution, batch norm, ReLU; pooling halves; channels grow. The dense layers hold the weights, the convolutions do
-#   the work.
+# - Convolution, batch norm, ReLU; pooling halves; channels grow. In the basic CNN a dense layer holds most of the weights,
+#   and the convolutions do nearly all the work; a pooled head needs no such layer.
 # - Cross-entropy takes logits. A network that knows nothing starts at the logarithm of the number of classes.
 # - The step: forward, clear, backward, step. `train()` before training, `eval()` before measuring.
 # - Overfit one batch before you train for long.

@@ -1033,7 +1033,7 @@ def _judge_prior_only(answer: Any) -> str:
         if not other.requires_grad:
             raise Wrong(f"No gradient reaches the parameters of {name}: detach or .data in forward?")
         _prior_learns(answer, module, counts)
-    return "The least a network can know. Chapter 2 starts every network from here."
+    return "The least a network can know. Chapter 2 shows when a network should start from here."
 
 
 def _prior_values(row: torch.Tensor, counts: torch.Tensor, prior: torch.Tensor, where: str) -> None:
