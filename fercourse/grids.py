@@ -237,6 +237,11 @@ def _strong() -> list[Row]:
     ]
 
 
+def _laptop() -> list[Row]:
+    """What a processor trains in an hour and a half: the network whose files travel with the package."""
+    return [Row("small_vgg", "quick30", "the small network on a processor", tta=_BOTH_VIEWS)]
+
+
 def _extra() -> list[Row]:
     """FER+ votes as soft labels: outside knowledge, a track of its own."""
     votes = {"soft_labels": "ferplus", "track": "extra"}
@@ -274,6 +279,7 @@ ALL = (
     "readings",
     "ingredients",
     "strong",
+    "laptop",
     "extra",
     "distilled",
     "ablations",
@@ -292,6 +298,7 @@ GRIDS: dict[str, Callable[[], list[Row]]] = {
     "scarce": _scarce,
     "ingredients": _ingredients,
     "strong": _strong,
+    "laptop": _laptop,
     "extra": _extra,
     "distilled": _distilled,
     "all": _all,

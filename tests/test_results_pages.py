@@ -35,7 +35,7 @@ import fercourse_results as extension  # noqa: E402
 
 SHOWN_GRIDS = (
     "table2", "table1", "paper2", "controls", "readings", "scarce", "ablations", "ingredients", "strong",
-    "extra", "distilled",
+    "laptop", "extra", "distilled",
 )  # fmt: skip
 PAGES = sorted((ROOT / "book" / "results").glob("*.md"))
 OURS = [page for page in PAGES if "{result" in page.read_text(encoding="utf-8")]

@@ -63,7 +63,7 @@ def test_all_is_every_grid_the_papers_comparison_first_and_what_they_leave_open_
     first, second = ([c for c in configs if c.seed == seed] for seed in (0, 1))
     for name in set(GRIDS) - {"all", "smoke"}:
         assert all(config in first for config in grid(name))
-    many = ("table2", "table1", "paper2", "controls", "readings", "ingredients", "strong", "extra")
+    many = ("table2", "table1", "paper2", "controls", "readings", "ingredients", "strong", "laptop", "extra")
     again = [c for name in (*many, "distilled") for c in grid(name, 2)]
     assert {str(c) for c in second} == {str(c) for c in again if c.seed == 1}
 
@@ -108,7 +108,9 @@ def test_paper_2s_pair_is_trained_with_either_batch_norm():
     assert momenta == {"basic_cnn": [{0.1}, {0.01}], "resnet50v2": [{0.01}, {0.1}]}
 
 
-@pytest.mark.parametrize("name", ["table2", "paper2", "controls", "readings", "strong", "extra", "distilled"])
+@pytest.mark.parametrize(
+    "name", ["table2", "paper2", "controls", "readings", "strong", "laptop", "extra", "distilled"]
+)
 def test_rows_that_are_reported_on_test_are_listed_beforehand(name):
     from fercourse.records import final_entries, is_final
 

@@ -23,8 +23,8 @@ def reproduce(
     grid: Annotated[
         str,
         typer.Argument(
-            help="table2, table1, paper2, controls, readings, ablations, scarce, ingredients, strong, extra, "
-            "distilled, all, smoke."
+            help="table2, table1, paper2, controls, readings, ablations, scarce, ingredients, strong, "
+            "laptop, extra, distilled, all, smoke."
         ),
     ],
     data: Data = None,

@@ -16,7 +16,9 @@ def train(
     model: Annotated[str, typer.Argument(help="A network's name; `fercourse models` lists them.")],
     out: Annotated[Path, typer.Option(help="Folder for the run: checkpoint, log, configuration.")],
     data: Data = None,
-    recipe: Annotated[str, typer.Option(help="paper1, paper2, quick, quick30, strong, strong50 or smoke.")] = "paper1",
+    recipe: Annotated[
+        str, typer.Option(help="paper1, paper2, quick, quick30, strong, strong50 or smoke.")
+    ] = "paper1",
     seed: Annotated[int, typer.Option(help="Decides initial weights, order, augmentation and dropout.")] = 0,
     settings: Settings = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on where the run in --out stopped.")] = False,
