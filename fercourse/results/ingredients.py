@@ -167,7 +167,7 @@ def _reported(tta: str) -> dict[str, Group]:
     """Return the trainings beyond the papers that are reported on test, by what they are called.
 
     What a processor can train is among them: the small network's 50 epochs, the end of the ingredients, and
-    its 30 by the recipe quick.
+    its 20 by the recipe quick.
     """
     short = [group for group in groups("ingredients", tta=tta) if group.shows == FULL]
     found = {}
