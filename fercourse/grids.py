@@ -65,11 +65,8 @@ def _table2() -> list[Row]:
 
 
 def _paper2() -> list[Row]:
-    """Paper 2's pair, each as its library has it, then each with the other's batch norm momentum.
-
-    Keras's slow one (0.99 there, 0.01 here) may explain the early 0.25: after few batches its running
-    statistics are not yet those of the images, and evaluation uses them.
-    """
+    """Paper 2's pair, each as its library has it, then each with the other's batch norm momentum: Keras's
+    slow one (0.99 there, 0.01 here) may explain the early 0.25, as evaluation uses its running statistics."""
     return [
         Row("basic_cnn", "paper2", "the basic CNN, batch norm momentum as in PyTorch"),
         Row("resnet50v2", "paper2", "ResNet50V2, batch norm momentum as in Keras"),
@@ -221,9 +218,8 @@ def _ingredients() -> list[Row]:
 def _strong() -> list[Row]:
     """The recipe strong at full length: on train, and on train and val together with the same epochs.
 
-    VGG19, because the best published numbers that can be traced are those of VGGs, with the dropout of its
-    first paper; SE-ResNet34, because it is paper 1's best, which makes it the one row where nothing but the
-    recipe differs; and the small network that every reader can train.
+    VGG19, because the best published numbers that can be traced are VGGs', with its first paper's dropout;
+    SE-ResNet34, paper 1's best: there only the recipe differs; and the small network of every reader.
     """
     networks: dict[str, tuple[str, dict[str, Any]]] = {
         "vgg19": ("VGG19", {"model_options": {"dropout": 0.5}}),

@@ -174,7 +174,7 @@ def tabs(browser: Any) -> Iterator[Callable[..., Any]]:
 
 def ready(tab: Any) -> Any:
     tab.wait_for_selector(".demo-ready")
-    tab.wait_for_selector(".demo-square[aria-label]")  # a picture is there
+    tab.wait_for_selector(".demo-square[aria-label*='pixels wide']")  # a picture is there
     return tab
 
 
@@ -1001,6 +1001,7 @@ def test_an_export_of_chapter_12_runs(tab: Any) -> None:
         expected = torch.softmax(model(face), 1)[0].tolist()
     assert shares(tab) == pytest.approx(expected, abs=0.0006)
     assert "brings no record" in tab.inner_text(".demo-backing")
+    assert "counted" not in tab.inner_text(".demo-backing")
     assert tab.locator(".demo-pictures figure:visible").count() == 1
     assert tab.locator(".demo-bars input:visible").count() == 0
     tab.click("text=float32")

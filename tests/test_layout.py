@@ -111,6 +111,16 @@ def test_package_files_stay_readable(root: Path) -> None:
     assert not long
 
 
+def test_an_installation_has_every_record(root: Path, project: dict) -> None:
+    """What `results_folder` finds without a checkout is what the checkout has."""
+    patterns = [p for listed in project["tool"]["setuptools"]["data-files"].values() for p in listed]
+    brought = {path for pattern in patterns for path in root.glob(pattern) if path.is_file()}
+    kept = {path for path in tracked(root) if path.is_relative_to(root / "results")}
+    assert {path.name for path in kept - brought} == set()
+    for target, listed in project["tool"]["setuptools"]["data-files"].items():
+        assert {f"share/fercourse/{Path(pattern).parent.as_posix()}" for pattern in listed} == {target}
+
+
 def test_tracked_tree_stays_small(root: Path) -> None:
     sizes = {path.relative_to(root).as_posix(): path.stat().st_size for path in tracked(root)}
     assert sum(sizes.values()) < 25 * MIB

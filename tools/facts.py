@@ -260,8 +260,8 @@ def numbers(root: Path = ROOT) -> list[Number]:
                "none shows a photograph of a single person"),
         Number("records of trainings", len(kept),
                "complete trainings on FER-2013 of which configuration, history and predictions are kept",
-               f"{sum(name.endswith('-cpu') for name in kept)} of them ran on a processor, with a recipe "
-               "shorter than the papers'; what has no record is *pending*"),
+               f"{sum(name.endswith('-cpu') for name in kept)} of them ran on a processor; "
+               "what has no record is *pending*"),
         Number("terms", terms(root), "words that the glossary explains", "as this course uses them"),
         Number("references", len(re.findall(r"^@\w+\{", bibliography, re.MULTILINE)),
                "works in the bibliography", "chapters link to further ones"),

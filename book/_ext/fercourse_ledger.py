@@ -51,8 +51,8 @@ def sources() -> list[Path]:
 
     results, package = results_folder(), Path(fercourse.__file__).parent
     found = [p for p in results.rglob("*") if p.suffix in (".json", ".yml") and p.name != "ledger.json"]
-    parts = ("ledger", "models", "evaluate")
-    code = [package / f"{name}.py" for name in ("papers", "grids", "recipes", "results", "records")]
+    parts = ("ledger", "models", "evaluate", "results")
+    code = [package / f"{name}.py" for name in ("papers", "grids", "recipes", "records")]
     return sorted([*found, *code, *(p for part in parts for p in (package / part).glob("*.py"))])
 
 

@@ -121,7 +121,8 @@ def weeks(root: Path) -> str:
             chosen = [one for one in found.exercises if one.number in wanted]
             total += found.reading + sum(one.minutes for one in chosen)
             names = ", ".join(f"{one.number} ({plain(one.title)}, {one.minutes} min)" for one in chosen)
-            lines.append(f"[{chapter}. {found.title}](../notebooks/{found.stem}), exercises {names}")
+            kind = "exercise" if len(chosen) == 1 else "exercises"
+            lines.append(f"[{chapter}. {found.title}](../notebooks/{found.stem}), {kind} {names}")
         pages = [f"[](../book/{name}.md)" for name in week["pages"]]
         time = hours(total) + ("" if complete else " and the chapters to come")
         parts.append(

@@ -6,6 +6,7 @@ import ast
 import contextlib
 import copy
 import itertools
+import math
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
@@ -60,10 +61,11 @@ def _explain_fields(seen: dict[str, Any], expected: dict[str, Any], arguments: t
     for number, ((kernel, _), value, wanted) in enumerate(zip(layers, found.tolist(), right, strict=True), 1):
         if abs(value - wanted) > 1e-6:
             before = right[number - 2] if number > 1 else 1
+            step = math.prod(stride for _, stride in layers[: number - 1])
             return (
                 f"Layer {number} is the first that is wrong: before it {before} pixels are seen; its window of {kernel} "
-                f"adds {kernel - 1} steps, of {(wanted - before) // max(1, kernel - 1)} pixels each (the product of the "
-                f"strides before it), which makes {wanted}; found {value:g}."
+                f"adds {kernel - 1} steps, of {step} pixels each (the product of the strides before it), which makes "
+                f"{wanted}; found {value:g}."
             )
     return None
 
@@ -1317,7 +1319,8 @@ def _explain_variance(
     before = _deviations(model, images)
     if seen[_HOOKS]:
         return (
-            f"{seen[_HOOKS]} hooks are left behind: keep what register_forward_hook returns, and remove() it."
+            f"{seen[_HOOKS]} hook{' is' if seen[_HOOKS] == 1 else 's are'} left behind: keep what register_forward_hook returns, "
+            "and remove() it."
         )
     if seen[_LAYERS] != expected[_LAYERS]:
         return "The model has other layers than before (batch norm?): scale the weights of its convolutions, and add nothing."
@@ -1353,7 +1356,7 @@ def _explain_variance(
             return (
                 "The first convolution is right, a later one is not. When a convolution has been scaled, those behind it "
                 "get other values: measure each anew, after those before it are done. And each by the spread of its "
-                "own output, before any ReLU."
+                "own output, before any ReLU, which overwrites it where inplace=True: take the deviation inside the hook."
             )
         return (
             f"The convolutions give deviations {', '.join(f'{v:.3g}' for v in spreads)}; expected 1 each. Divide by the "

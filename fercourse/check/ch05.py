@@ -326,7 +326,7 @@ def _judge_pre_act_block(answer: Any) -> str:
         trials=[Trial((4,), (2, 4, 8, 8)), Trial((6,), (3, 6, 5, 7))],
         mistakes=variants(_PreAct, _PREACT_MISTAKES),
     )
-    return "Nothing stands on the shortcut now: from the first block to the last, it only adds."
+    return "Nothing stands on the shortcut now: a row of such blocks only adds."
 
 
 PreActBlock = Exercise("ch05", "PreActBlock", _judge_pre_act_block)

@@ -24,7 +24,10 @@ def search(
         Path | None, typer.Option(help="Folder for the search: search.db and a run folder a trial.")
     ] = None,
     data: Data = None,
-    recipe: Annotated[str, typer.Option(help="paper1, paper2, quick or smoke: where it starts.")] = "quick",
+    recipe: Annotated[
+        str,
+        typer.Option(help="paper1, paper2, quick, quick20, strong, strong50 or smoke: where it starts."),
+    ] = "quick",
     trials: Annotated[int, typer.Option(help="Settings to try in all, those of earlier calls counted.")] = 20,
     over: Annotated[
         str | None, typer.Option(help="What to search, with commas between. Default: all; see --plan.")

@@ -1,7 +1,7 @@
 """VGG (Simonyan & Zisserman, 2015), for 48x48 faces as paper 1 adapts it, and the project's small strong VGG.
 
-Each network is a row of the paper's Table 1: a tuple of stages, a stage a tuple of the output channels of its
-3x3 convolutions. Max-pooling halves the image after every stage.
+Each network is a column of the paper's Table 1: a tuple of stages, a stage a tuple of the output channels of
+its 3x3 convolutions. Max-pooling halves the image after every stage.
 """
 
 from __future__ import annotations

@@ -263,7 +263,7 @@ def strong_records() -> Shown:
         for tta in VIEWS
         for name, group in _reported(tta).items()
     }
-    return Shown("The records of the recipe strong", {"": pd.DataFrame(frame).T})
+    return Shown("The records of the trainings beyond the papers", {"": pd.DataFrame(frame).T})
 
 
 def strong_told() -> str:

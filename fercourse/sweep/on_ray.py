@@ -45,13 +45,15 @@ def run_grid_on_ray(
         from ray.util.queue import Queue
     except ImportError as error:
         raise FercourseError("Ray is not installed: pip install 'fercourse[sweep]'.") from error
-    threads = threads or max(1, (os.cpu_count() or 1) // jobs)
     with locked(Path(runs) / ".grid.lock", f"{runs} is being filled"):
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # sends nothing unless asked to
         try:
             ray.init(address, include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)
         except Exception as error:  # it raises many kinds, plain Exception among them
             raise FercourseError(f"No Ray cluster at {address or 'this machine'}: {error}") from error
+        # Of the smallest machine, or a training would wait for ever for more cores than any has.
+        cores = (node["Resources"].get("CPU") for node in ray.nodes() if node["Alive"])
+        threads = threads or max(1, int(min(filter(None, cores), default=1)) // jobs)
         gpus = 1 / jobs if device != "cpu" and ray.cluster_resources().get("GPU") else 0
         events, images = Queue(), ray.put(faces)
         # No limit of retries: what a process had saved before it died is not lost, so each gets further.

@@ -120,6 +120,9 @@ wrong("receptive_fields", "first that is wrong|stride")(
     walk(["field += (k - 1) * step * s", "step *= 2", "out.append(field)"])
 )
 
+wrong("receptive_fields", "adds 0 steps, of 4 pixels each")(
+    walk(["field += max(1, k - 1) * step", "step *= s", "out.append(field)"])
+)
 wrong("receptive_fields", "wrong way round")(
     walk(["field += (k - 1) * step", "step *= s", "out.append(field)"], end="return out[::-1]")
 )
@@ -762,7 +765,12 @@ wrong("unit_variance", "before anything is scaled|anew")(
     )
 )
 wrong("unit_variance", "ReLU")(unit(hook=[*HOOK[:-1], "s = seen[0].relu().std()"]))
-wrong("unit_variance", "hook")(unit(hook=[*HOOK[:3], "s = seen[0].std()"]))
+wrong("unit_variance", "hook is left behind|hooks are left behind")(
+    unit(hook=[*HOOK[:3], "s = seen[0].std()"])
+)
+wrong("unit_variance", "inside the hook")(
+    unit(hook=["seen = []", "h = conv.register_forward_hook(lambda m, i, o: seen.append(o))", *HOOK[2:]])
+)
 wrong("unit_variance", "each channel")(
     unit(
         hook=[*HOOK[:-1], "s = seen[0].std((0, 2, 3))"],

@@ -91,7 +91,7 @@ export class Answer {
       this.summary.textContent = words.summary;
       this.brief.textContent = words.summary;
       this.summary.dataset.level = words.level;
-      this.backing.textContent = `${words.backing} ${CAUTION}`;
+      this.backing.textContent = `${words.backing} ${calibration ? CAUTION : "A share is not a certainty."}`;
       this.tell(live);
     }
     this.results.hidden = false;

@@ -31,7 +31,7 @@ export class Choice {
       { class: "demo-start-panel" },
       this.startButton,
       this.bar,
-      make("p", { class: "demo-help" }, "Loaded from this book's own folder, once; afterwards the page needs no network."),
+      make("p", { class: "demo-help" }, "Loaded from this book's own folder, once; afterwards the page needs no connection."),
     );
     return make("div", { class: "demo-starter" }, this.startPanel, this.message);
   }

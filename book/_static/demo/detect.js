@@ -31,7 +31,7 @@ async function load() {
   try {
     [file, measured] = await Promise.all(["detector.onnx", "square.json"].map((name) => download(new URL(name, FOLDER))));
   } catch (error) {
-    throw new Refused(`Faces cannot be found by themselves here; move the square yourself. ${error.message}`);
+    throw new Refused(`Move the square yourself. ${error.message}`);
   }
   try {
     const session = await ort.InferenceSession.create(new Uint8Array(file), { executionProviders: ["wasm"] });

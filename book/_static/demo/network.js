@@ -30,7 +30,7 @@ export async function download(url, report = () => 0) {
   try {
     answer = await fetch(url);
   } catch {
-    throw new Refused(`${name(url)} could not be loaded: is the network down, or the page opened from a file?`);
+    throw new Refused(`${name(url)} could not be loaded: is the connection down, or the page opened from a file?`);
   }
   if (!answer.ok) throw new Refused(`${name(url)} is not there (status ${answer.status}): this copy of the book lacks it.`);
   const parts = [];

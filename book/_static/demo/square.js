@@ -14,7 +14,7 @@ export class Square {
     Object.assign(this, { stage, changed, width: 1, height: 1, value: { x: 0, y: 0, side: 1 }, pointers: new Map() });
     this.box = make(
       "div",
-      { class: "demo-square", tabindex: "0", role: "application", "aria-roledescription": "movable square", "aria-describedby": "demo-square-help" },
+      { class: "demo-square", tabindex: "0", role: "application", "aria-label": "The square that the network sees", "aria-roledescription": "movable square", "aria-describedby": "demo-square-help" },
       CORNERS.map((corner) => make("span", { class: `demo-corner demo-${corner}`, "data-corner": corner })),
     );
     this.help = make("p", { id: "demo-square-help", class: "demo-help" }, `Drag the square, or one of its corners. ${HELP}`);

@@ -255,12 +255,13 @@
         unlike += signatures.distances(signatures.of(image), table.subarray(8 * place, 8 * place + 8))[0] === Infinity;
       });
       const count = (value) => value.toLocaleString("en-GB");
+      const several = (value, word) => `${count(value)} ${word}${value === 1 ? "" : "s"}`;
       const found = known === official.n ? `all ${count(known)} images are there` : `${count(known)} of ${count(official.n)} images are there`;
       const doubt = "the numbers may not belong to these pictures";
       const says = [
-        [otherLabels && unlike, `this copy differs from the official one in ${count(otherLabels)} labels and in ${count(unlike)} pictures; ${doubt}`],
-        [otherLabels, `this copy differs from the official one in ${count(otherLabels)} labels; ${doubt}`],
-        [unlike, `${count(unlike)} pictures are not the official ones; ${doubt}`],
+        [otherLabels && unlike, `this copy differs from the official one in ${several(otherLabels, "label")} and in ${several(unlike, "picture")}; ${doubt}`],
+        [otherLabels, `this copy differs from the official one in ${several(otherLabels, "label")}; ${doubt}`],
+        [unlike, `${several(unlike, "picture")} ${unlike === 1 ? "is" : "are"} not as in the official copy; ${doubt}`],
         [otherPixels, `${found}, with the official labels; ${count(otherPixels)} have other pixels, as after a new compression, but are alike`],
         [true, `${found}, with the official labels and pixels`],
       ];

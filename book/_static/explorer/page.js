@@ -118,7 +118,8 @@
       if (unknown.length) words.push(`The address names ${unknown.join(" and ")}, which is not recorded here; shown is the usual choice instead.`);
       if (without.length) {
         const names = without.map((side) => `${side.letter} (${side.network.label})`).join(" and ");
-        words.push(`${names} is reported on val alone: it holds no answers on ${state.split}. Choose the split val.`);
+        const hold = without.length > 1 ? "are reported on val alone: they hold" : "is reported on val alone: it holds";
+        words.push(`${names} ${hold} no answers on ${state.split}. Choose the split val.`);
         say_(words.at(-1), ["accuracy", "recall", "reliability"]);
         for (const one of [box, images]) one.replaceChildren(make("p", {}, words.at(-1)));
       } else {

@@ -49,7 +49,7 @@
       ["balanced accuracy", (side) => side.measures.map((one) => one.balanced), percent],
       ["macro F1", (side) => side.measures.map((one) => one.f1), percent],
       ["calibration error (ECE)", (side) => side.records.map((one) => one[split].ece), percent],
-      ["loss (NLL, nats)", (side) => side.records.map((one) => one[split].nll), (value) => value.toFixed(3)],
+      ["loss (mean negative log-likelihood)", (side) => side.records.map((one) => one[split].nll), (value) => value.toFixed(3)],
     ];
     const rows = measures.map(([name, values, show]) => {
       const [one, other] = [values(a), values(b)];
