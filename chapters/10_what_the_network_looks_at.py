@@ -987,7 +987,7 @@ for column, told_as, style in (
         label=told_as,
     )
 ax.set_xlabel("voters for the commonest answer")
-ax.set_ylabel("% of the test images")
+ax.set_ylabel("% of images with a first choice")
 ax.legend()
 plt.show()
 

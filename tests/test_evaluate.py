@@ -458,6 +458,22 @@ def test_predict_leaves_the_model_as_it_was(model, images):
     assert model.training, "an error must not leave the model in evaluation mode"
 
 
+@pytest.mark.parametrize("allowed", [True, False])
+def test_fp32_is_fp32_in_convolutions_too(monkeypatch, model, images, allowed):
+    """cuDNN takes TF32 for convolutions unless told otherwise."""
+    monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", allowed)
+    seen = {}
+    for precision in ("fp32", "bf16"):
+
+        def look(*_, name=precision):
+            seen.setdefault(name, torch.backends.cudnn.allow_tf32)
+
+        model[0].register_forward_pre_hook(look)
+        predict(model, images, precision=precision)
+    assert seen == {"fp32": False, "bf16": allowed}
+    assert torch.backends.cudnn.allow_tf32 is allowed
+
+
 def test_flip_averages_the_probabilities(model, images):
     averaged = predict(model, images, tta="flip")
     mirrored = np.ascontiguousarray(images[:, :, ::-1])

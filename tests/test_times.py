@@ -47,6 +47,20 @@ def test_rounds_run_forwards_and_backwards(monkeypatch):
     assert "2 networks, 2 rounds: at most about" in said[0]
 
 
+def test_as_many_images_are_timed_as_are_said(monkeypatch):
+    monkeypatch.setitem(times.MOST_IMAGES, "cpu", {1: 3, 64: 100})
+    asked = {}
+
+    def timed(*_, batch_sizes, most_batches, **__):
+        asked[batch_sizes[0]] = batch_sizes[0] * most_batches
+        return {"timings": [{"ms": 1.0}]}
+
+    monkeypatch.setattr("fercourse.evaluate.time_inference", timed)
+    record = times.measure_times(["basic_cnn"], rounds=1, device="cpu", progress=False)
+    for row in record["measurements"]:
+        assert row["images_timed"] <= asked[row["batch_size"]] < row["images_timed"] + row["batch_size"]
+
+
 def test_what_is_written_is_read(record, tmp_path: Path, monkeypatch):
     times.write_times(record, tmp_path / "times" / "here.json")
     assert json.loads((tmp_path / "times" / "here.json").read_text()) == record

@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 import warnings
+import weakref
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -512,13 +513,19 @@ def test_exploding_loss_stops_too():
 
 
 def test_out_of_memory_names_a_batch_that_fits():
+    held = []
+
     class Greedy(nn.Module):
         def __init__(self):
             super().__init__()
             self.inner = tiny()
 
         def forward(self, x):
+            if held:  # what the failed step made would be in the way
+                assert held[0]() is None
             if len(x) > 5:
+                large = x + 1
+                held.append(weakref.ref(large))
                 raise torch.OutOfMemoryError("CUDA out of memory")
             return self.inner(x)
 
@@ -599,8 +606,9 @@ class Tape(TorchDispatchMode):
 def record_on_tape(models, optimizer, totals, recorded):
     """Return a `capture` for `StepGraphs`, which records on the CPU and leaves everything as it was."""
 
-    def capture(step, generator, pool):
+    def capture(step, generator, pool, stream):
         assert pool is None
+        assert stream is None
         kept = [
             *(tensor for model in models for tensor in model.state_dict().values()),
             *totals.tensors().values(),
@@ -655,10 +663,20 @@ def test_captured_steps_are_the_plain_loop_to_the_bit(monkeypatch, optimizer, sc
         assert_same(*plain, *captured)
 
 
-def test_what_cannot_be_captured_goes_on_plainly():
+@pytest.mark.parametrize("scaled", [False, True])
+def test_what_cannot_be_captured_goes_on_plainly(monkeypatch, scaled):
+    scaler = torch.amp.GradScaler("cpu") if scaled else None
+
     def refuses(step, *_):
-        step()
-        raise RuntimeError("operation not permitted when stream is capturing")
+        def too_early(*_):
+            raise RuntimeError("operation not permitted when stream is capturing")
+
+        with monkeypatch.context() as patch:  # fp16: between the optimiser's step and the scaler's
+            if scaler is None:
+                step()
+                too_early()
+            patch.setattr(scaler, "update", too_early)
+            step()
 
     config = settings()
     torch.manual_seed(0)
@@ -677,6 +695,7 @@ def test_what_cannot_be_captured_goes_on_plainly():
         longest=100,
         generator=generator,
         precision=pick_precision(model, torch.device("cpu")),
+        scaler=scaler,
     )
     graphs.capture = refuses
     graphs.begin(torch.arange(100))
@@ -687,6 +706,13 @@ def test_what_cannot_be_captured_goes_on_plainly():
     assert graphs.failed
     graphs.run(16)
     assert optimizer.param_groups[0]["lr"] == config.lr
+
+
+def test_graphs_can_be_switched_off(monkeypatch):
+    cpu, cuda = torch.device("cpu"), torch.device("cuda")
+    assert (step_module.graphs_wanted(cpu), step_module.graphs_wanted(cuda)) == (False, True)
+    monkeypatch.setenv("FERCOURSE_GRAPHS", "0")
+    assert not step_module.graphs_wanted(cuda)
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs CUDA")

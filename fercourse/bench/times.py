@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from statistics import median
@@ -78,11 +77,10 @@ def measure_times(
         networks[name] = network.to("cpu")  # twenty at once need more memory than some cards have
         return found["timings"][0]["ms"]
 
-    begun = time.monotonic()
-    for name in names:  # one image each, for the estimate
-        milliseconds(name, 1, 1)
-    # Each is warmed up by as many images as are timed; in a batch, an image takes no longer than alone.
-    seconds = (time.monotonic() - begun) * rounds * sum(most.values())
+    # One warm image each, for the estimate. In a batch, an image takes no longer than alone; each network is
+    # warmed up by as many images as are timed.
+    alone = sum(milliseconds(name, 1, 1) for name in names) / 1000 / TEST_IMAGES
+    seconds = 2 * alone * rounds * sum(most.values())
     say(f"{len(names)} networks, {rounds} rounds: at most about {max(1, seconds / 60):.0f} min.")
     taken: dict[tuple[str, int], list[float]] = {}
     with tqdm(total=rounds * len(names) * len(BATCH_SIZES), unit="network", disable=not progress) as bar:
@@ -90,7 +88,7 @@ def measure_times(
             for batch_size in BATCH_SIZES:
                 for name in names if number % 2 == 0 else names[::-1]:
                     bar.set_description(f"{name}, batch {batch_size}")
-                    batches = max(1, most[batch_size] // batch_size)
+                    batches = -(-most[batch_size] // batch_size)
                     ms = milliseconds(name, batch_size, batches)
                     taken.setdefault((name, batch_size), []).append(round(ms, 3))
                     bar.update()

@@ -19,7 +19,14 @@ from fercourse.device import DTYPES, Precision, fastest_kernels, pick_precision
 from fercourse.errors import FercourseError
 from fercourse.models import create_model
 from fercourse.recipes import make_config
-from fercourse.train import Totals, class_weights, make_optimizer, step_graphs, train_one_epoch
+from fercourse.train import (
+    Totals,
+    class_weights,
+    graphs_wanted,
+    make_optimizer,
+    step_graphs,
+    train_one_epoch,
+)
 from fercourse.train.optim import class_counts
 
 
@@ -155,7 +162,7 @@ def _train(
     if compiled:
         model = torch.compile(model)  # type: ignore[assignment]
     graphs = None
-    if device.type == "cuda":
+    if graphs_wanted(device):
         longest = steps_per_epoch * BATCH_SIZE
         graphs = step_graphs(model, x, y, optimizer, totals=totals, longest=longest, **arguments)
 

@@ -164,7 +164,10 @@ def _device(model: torch.nn.Module, device: str | torch.device | None) -> torch.
 
 @contextmanager
 def _evaluating(model: torch.nn.Module, device: torch.device, precision: str) -> Iterator[None]:
-    """Evaluation mode on the device, without gradients and by deterministic algorithms; undone at the end."""
+    """Evaluation mode on the device, without gradients and by deterministic algorithms; undone at the end.
+
+    In fp32, convolutions multiply in fp32 too: cuDNN would take TF32, with 10 bits of mantissa, unasked.
+    """
     import torch
 
     from fercourse.device import DTYPES
@@ -173,9 +176,10 @@ def _evaluating(model: torch.nn.Module, device: torch.device, precision: str) ->
         raise FercourseError(f"Precision {precision!r} is not one of {', '.join(DTYPES)}.")
     modes = [(module, module.training) for module in model.modules()]
     cudnn = torch.backends.cudnn
-    before = cudnn.deterministic, cudnn.benchmark
+    before = cudnn.deterministic, cudnn.benchmark, cudnn.allow_tf32
     try:
         cudnn.deterministic, cudnn.benchmark = True, False
+        cudnn.allow_tf32 = cudnn.allow_tf32 and precision != "fp32"
         model.to(device).eval()
         with (
             torch.inference_mode(),
@@ -183,7 +187,7 @@ def _evaluating(model: torch.nn.Module, device: torch.device, precision: str) ->
         ):
             yield
     finally:
-        cudnn.deterministic, cudnn.benchmark = before
+        cudnn.deterministic, cudnn.benchmark, cudnn.allow_tf32 = before
         for module, training in modes:
             module.training = training
 

@@ -26,7 +26,15 @@ class Stepper:
         from fercourse.regularise import Ema
         from fercourse.runs import build_model
         from fercourse.teachers import stand_ins
-        from fercourse.train import Lesson, Totals, class_weights, make_optimizer, mixup_shares, step_graphs
+        from fercourse.train import (
+            Lesson,
+            Totals,
+            class_weights,
+            graphs_wanted,
+            make_optimizer,
+            mixup_shares,
+            step_graphs,
+        )
 
         self.device = device
         self.batch_size = min(config.batch_size, CPU_BATCH) if device.type == "cpu" else config.batch_size
@@ -56,7 +64,7 @@ class Stepper:
             "lesson": None if teachers is None else Lesson(teachers, config.teacher_share),
         }
         self.graphs = None
-        if device.type == "cuda":
+        if graphs_wanted(device):
             self.graphs = step_graphs(
                 self.model,
                 self.images,

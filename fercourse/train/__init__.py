@@ -6,7 +6,7 @@ from fercourse.train.lesson import Lesson, Teachers
 from fercourse.train.loop import Fit, Labelled, fit
 from fercourse.train.optim import class_weights, log_prior, make_optimizer, make_scheduler, set_log_prior
 from fercourse.train.sampling import epoch_order, mixup_shares
-from fercourse.train.step import StepGraphs, Totals, step_graphs, train_step
+from fercourse.train.step import StepGraphs, Totals, graphs_wanted, step_graphs, train_step
 
 __all__ = [
     "Fit",
@@ -19,6 +19,7 @@ __all__ = [
     "class_weights",
     "epoch_order",
     "fit",
+    "graphs_wanted",
     "log_prior",
     "make_optimizer",
     "make_scheduler",

@@ -6,6 +6,7 @@ import copy
 import math
 import os
 import time
+import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -45,7 +46,7 @@ from fercourse.train.state import (
     load_state,
     save_state,
 )
-from fercourse.train.step import Totals, step_graphs
+from fercourse.train.step import Totals, graphs_wanted, step_graphs
 
 #: Epochs whose every batch loss is kept (paper 2's claim is about the first ones).
 BATCH_LOSS_EPOCHS = 3
@@ -122,7 +123,7 @@ def fit(
         out: folder for the checkpoint, history.csv and TensorBoard's log; None keeps nothing.
         resume: go on from the folder's checkpoint where there is one.
         checkpoint_seconds: how often the state is saved; also saved at Ctrl-C and at the end.
-        graphs: replay each step as a CUDA graph; None: on CUDA, yes.
+        graphs: replay each step as a CUDA graph; None: on CUDA, unless ``FERCOURSE_GRAPHS`` is 0.
         on_epoch: called with the history after every epoch.
 
     Raises:
@@ -201,7 +202,7 @@ def fit(
         "lesson": lesson,
     }
     graphs_used = None
-    if place.type == "cuda" if graphs is None else graphs:
+    if graphs_wanted(place) if graphs is None else graphs:
         graphs_used = step_graphs(
             model, images, labels, optimizer, totals=state.totals, longest=len(order), **arguments
         )
@@ -293,6 +294,9 @@ def fit(
     except RuntimeError as error:  # torch.OutOfMemoryError is one
         if not is_out_of_memory(error):
             raise
+        # The frames of the step that failed hold its tensors, which would be missing for the search below.
+        traceback.clear_frames(error.__traceback__)
+        optimizer.zero_grad(set_to_none=True)
         raise TrainingFailed(
             f"Memory does not suffice for a batch of {config.batch_size} images of {config.model} on "
             f"{describe_device(place)}: {batch_that_fits(probe, config.batch_size)}."

@@ -8,6 +8,7 @@ device: sums, the cursor in the epoch's order and the learning rate are tensors 
 
 from __future__ import annotations
 
+import os
 import warnings
 from collections import Counter
 from collections.abc import Callable
@@ -128,14 +129,26 @@ def train_step(
         totals.add(loss.detach(), (logits.argmax(1) == y).sum(), len(batch))
 
 
+def graphs_wanted(device: torch.device) -> bool:
+    """Whether steps are replayed as CUDA graphs: on CUDA, unless ``FERCOURSE_GRAPHS`` is 0."""
+    return device.type == "cuda" and os.environ.get("FERCOURSE_GRAPHS", "1") != "0"
+
+
 def capture_on_cuda(
-    step: Callable[[], None], generator: torch.Generator, pool: torch.cuda.MemPool | tuple[int, int] | None
+    step: Callable[[], None],
+    generator: torch.Generator,
+    pool: torch.cuda.MemPool | tuple[int, int] | None,
+    stream: torch.cuda.Stream | None,
 ) -> Callable[[], None]:
-    """Return a function that replays the kernels ``step`` starts; capturing starts none of them."""
+    """Return a function that replays the kernels ``step`` starts; capturing starts none of them.
+
+    On a ``stream`` of the step's device: PyTorch's own choice is one of the current device, where a step on
+    another leaves nothing to replay.
+    """
     graph = torch.cuda.CUDAGraph()
     graph.register_generator_state(generator)  # PyTorch's own is registered always
     # Other threads (a progress bar, a log) may go on using the device meanwhile.
-    with torch.cuda.graph(graph, pool=pool, capture_error_mode="thread_local"):  # type: ignore[arg-type]
+    with torch.cuda.graph(graph, pool=pool, stream=stream, capture_error_mode="thread_local"):  # type: ignore[arg-type]
         step()
     return graph.replay
 
@@ -153,6 +166,7 @@ class StepGraphs:
         totals: what ``step`` writes to; its ``images`` is the cursor in the order.
         order: int64, on the device; the epoch's positions are copied into it (`begin`).
         capture: for tests: how a step is recorded.
+        scaler: the step's, in fp16.
     """
 
     def __init__(
@@ -163,9 +177,10 @@ class StepGraphs:
         totals: Totals,
         order: torch.Tensor,
         capture: Callable[..., Callable[[], None]] = capture_on_cuda,
+        scaler: torch.amp.GradScaler | None = None,
     ) -> None:
         self.step, self.optimizer, self.generator, self.totals = step, optimizer, generator, totals
-        self.order, self.capture = order, capture
+        self.order, self.capture, self.scaler = order, capture, scaler
         on_cuda = order.device.type == "cuda"
         self.stream = torch.cuda.Stream(order.device) if on_cuda else None
         self.pool = torch.cuda.graph_pool_handle() if on_cuda else None
@@ -205,10 +220,11 @@ class StepGraphs:
             self._next(size)
             return
         # Warming up on a side stream, as capture needs: memory of the main one does not enter the graph.
-        self.stream.wait_stream(torch.cuda.current_stream())
+        main = torch.cuda.current_stream(self.order.device)
+        self.stream.wait_stream(main)
         with torch.cuda.stream(self.stream):
             self._next(size)
-        torch.cuda.current_stream().wait_stream(self.stream)
+        main.wait_stream(self.stream)
 
     def _capture(self, size: int) -> None:
         groups = self.optimizer.param_groups
@@ -219,10 +235,12 @@ class StepGraphs:
                 group["lr"] = tensor
                 if "capturable" in group:  # Adam's word for it, which warns where a step is not captured
                     group["capturable"] = True
-            self.replays[size] = self.capture(lambda: self._next(size), self.generator, self.pool)
+            self.replays[size] = self.capture(
+                lambda: self._next(size), self.generator, self.pool, self.stream
+            )
         except RuntimeError as error:
             self.failed = True
-            self.optimizer.zero_grad(set_to_none=True)
+            self._forget_captures()
             warnings.warn(
                 f"This step cannot be captured as a CUDA graph ({error}); training goes on without, slower.",
                 stacklevel=2,
@@ -230,6 +248,18 @@ class StepGraphs:
         finally:
             for group, before in zip(groups, plain, strict=True):
                 group.update(before)
+
+    def _forget_captures(self) -> None:
+        """Leave nothing of a failed capture behind that keeps plain steps from being taken."""
+        self.replays.clear()
+        self.optimizer.zero_grad(set_to_none=True)
+        if self.scaler is not None:  # it counts a step that was never taken
+            self.scaler._per_optimizer_states.clear()
+        if self.order.device.type == "cuda":
+            # PyTorch before 2.13 leaves its generators marked as captured where the capture was cut off, and
+            # they then refuse to draw. A copy of their states has no mark.
+            for generator in (self.generator, torch.cuda.default_generators[self.order.device.index]):
+                generator.graphsafe_set_state(generator.clone_state())
 
 
 def step_graphs(
@@ -255,4 +285,4 @@ def step_graphs(
         train_step, model, images, labels, optimizer, totals=totals, generator=generator, **options
     )
     order = torch.zeros(longest, dtype=torch.int64, device=images.device)
-    return StepGraphs(step, optimizer, generator, totals, order)
+    return StepGraphs(step, optimizer, generator, totals, order, scaler=options.get("scaler"))
