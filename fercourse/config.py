@@ -32,7 +32,7 @@ LATER: Mapping[str, Any] = {
     "teacher_temperature": 4.0,
 }
 #: Names of runs: no path leads out of their folder.
-_RUNS = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.,=-]*(\+[A-Za-z0-9_][A-Za-z0-9_.,=-]*)*")
+_RUNS = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.=-]*(\+[A-Za-z0-9_][A-Za-z0-9_.=-]*)*")
 
 
 def _fail(name: str, value: object, expected: str) -> None:

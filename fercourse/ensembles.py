@@ -21,7 +21,7 @@ from fercourse.packing import unpack_classes
 from fercourse.records import RECORDS, kept_split
 
 FOLDER = "ensembles"
-_NAME = re.compile(r"[A-Za-z0-9_.=-]{1,100}")
+_NAME = re.compile(r"[A-Za-z0-9_=-][A-Za-z0-9_.=-]{0,99}")
 _KEYS = {"format", "name", "rule", "candidates", "picks", "nll", "tta", "fingerprint", "environment", "val"}
 
 
@@ -105,11 +105,21 @@ def write_ensemble(
     """Write an ensemble's record to ``ensembles/<name>.json`` of the results folder, once; return the path.
 
     Raises:
-        FercourseError: the name has other characters than letters, digits and ``_.=-``, or a record of that
-            name exists: what test has said cannot be asked again.
+        FercourseError: the name has other characters than letters, digits and ``_.=-`` or begins with a dot,
+            the networks answered for other data than FER-2013, or a record of that name exists: what test has
+            said cannot be asked again.
     """
+    from fercourse.data.hashes import OFFICIAL_FINGERPRINT
+
     if not _NAME.fullmatch(name):
-        raise FercourseError(f"--name is {shown(name)}; expected letters, digits, '_', '.', '=' or '-'.")
+        raise FercourseError(
+            f"--name is {shown(name)}; expected letters, digits, '_', '.', '=' or '-', and no dot in front."
+        )
+    if ensemble.candidates[0].fingerprint != OFFICIAL_FINGERPRINT:
+        raise FercourseError(
+            "These networks answered for other data than the official FER-2013; only an ensemble on those is "
+            "recorded. Leave out --record."
+        )
     kinds = sorted({each.tta for each in ensemble.candidates})
     data = {
         "format": 1,

@@ -12,6 +12,7 @@ import json
 import math
 import os
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -136,7 +137,7 @@ def table(session: Session) -> pd.DataFrame:
         rows.append(
             {
                 "name": label(record),
-                "group": f"FER-2013, recipe {record.recipe}"
+                "group": f"FER-2013, recipe {record.recipe}{_changes(record.data['config'])}"
                 + ", track extra" * (record.data["config"]["track"] == "extra"),
                 "val_accuracy": val["accuracy"],
                 "val_images": val["n"],
@@ -168,7 +169,6 @@ def group_of(
 ) -> str:
     """Return what a training is ranked with: the data, and the recipe with its changes."""
     from fercourse.data.hashes import OFFICIAL_FINGERPRINT
-    from fercourse.records import experiment
 
     faces = session.faces
     if faces.layout == "synthetic":
@@ -183,9 +183,14 @@ def group_of(
         return f"{data}, smoke"
     # A network of one's own is trained as `Session.train` does: by the recipe of the basic CNN.
     config = session.config(model if isinstance(model, str) else "basic_cnn", **changes)
-    changed = experiment(config.to_dict())
-    told = "".join(f", {key}={value}" for key, value in changed.items())
-    return f"{data}, recipe {config.recipe}{told}"
+    return f"{data}, recipe {config.recipe}{_changes(config.to_dict())}"
+
+
+def _changes(config: Mapping[str, Any]) -> str:
+    """Return what a configuration changes in its recipe, as a heading says it."""
+    from fercourse.experiments import experiment
+
+    return "".join(f", {key}={value}" for key, value in experiment(config).items())
 
 
 def place(session: Session) -> Path:

@@ -35,8 +35,8 @@ def mixup(
 ) -> tuple[Tensor, Tensor]:
     """Return weighted means of pairs of images, and of their one-hot labels (Zhang et al., 2018).
 
-    One weight a batch, from Beta(alpha, alpha); each image's partner is another place of the same batch. The
-    loss is `torch.nn.functional.cross_entropy` with these soft targets.
+    One weight a batch, from Beta(alpha, alpha); each image's partner is any place of the same batch, its own
+    too. The loss is `torch.nn.functional.cross_entropy` with these soft targets.
 
     Args:
         images: float, (B, ...).

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -280,6 +280,20 @@ def evaluate_run(
     return results
 
 
+def check_finished(
+    folder: str | os.PathLike[str], config: Mapping[str, Any], facts: Mapping[str, Any]
+) -> None:
+    """Refuse a run whose epochs are not all done; arguments from `read_run` and `load_best`.
+
+    To be asked before test is opened for a record, too: weights that are still being trained may be others
+    than those whose history the record would hold in the end.
+    """
+    if len(facts["history"]) < config["epochs"]:
+        raise FercourseError(
+            f"{folder} has finished {len(facts['history'])} of {config['epochs']} epochs: resume it first."
+        )
+
+
 def make_record(
     folder: str | os.PathLike[str], results: dict[str, dict[str, Any]], *, tta: str = "none"
 ) -> dict[str, Any]:
@@ -295,10 +309,7 @@ def make_record(
     run = read_run(folder)
     config = run["config"]
     model, facts = load_best(folder)
-    if len(facts["history"]) < config["epochs"]:
-        raise FercourseError(
-            f"{folder} has finished {len(facts['history'])} of {config['epochs']} epochs: resume it first."
-        )
+    check_finished(folder, config, facts)
     if "val" not in results and holds_out_val(config):
         raise FercourseError("A record holds the predictions on val: evaluate that split too.")
     environment = run["environment"]

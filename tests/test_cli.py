@@ -170,6 +170,18 @@ def test_a_training_on_train_and_val_is_measured_on_test_alone(capsys, small_fac
     assert "val trained on too" in record.qualifiers
 
 
+def test_a_run_that_still_trains_is_not_measured_for_a_record(capsys, trained, small_faces, monkeypatch):
+    """Its weights of now would stand beside the history of a later epoch."""
+    from fercourse import runs
+
+    model, facts = runs.load_best(trained)
+    unfinished = {**facts, "history": facts["history"][:1]}
+    monkeypatch.setattr(runs, "load_best", lambda _: (model, unfinished))
+    monkeypatch.setattr(runs, "evaluate_run", lambda *_, **__: pytest.fail("test was opened"))
+    said = fails(capsys, "evaluate", trained, "--data", small_faces, "--record", "--quiet")
+    assert "has finished 1 of 2 epochs: resume it first" in said
+
+
 def test_test_time_augmentation_is_part_of_a_record(capsys, trained, small_faces, tmp_path, monkeypatch):
     monkeypatch.setenv("FERCOURSE_RESULTS", str(tmp_path))
     measure = ("evaluate", trained, "--data", small_faces, "--record", "--quiet")

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from recorded import example
 
-from fercourse.data.hashes import official
+from fercourse.data.hashes import OFFICIAL_FINGERPRINT, official
 from fercourse.ensembles import Candidate, build_ensemble, load_ensembles, write_ensemble
 from fercourse.errors import FercourseError
 from fercourse.evaluate.ensemble import ensemble_logits, select_members
@@ -87,7 +87,7 @@ def candidate(called: str, labels: np.ndarray, seed: int, **changes: Any) -> Can
     splits = {"val": labels, "test": labels[::-1].copy()}
     logits = {split: guesses(values, 2, seed + place) for place, (split, values) in enumerate(splits.items())}
     twins = {split: np.zeros(len(labels), bool) for split in splits}
-    made = Candidate(called, {"fit_on": "train"}, "none", "f" * 64, "", logits, splits, twins)
+    made = Candidate(called, {"fit_on": "train"}, "none", OFFICIAL_FINGERPRINT, "", logits, splits, twins)
     return dataclasses.replace(made, **changes)
 
 
@@ -127,6 +127,11 @@ def test_an_ensemble_is_recorded_once(labels: np.ndarray, tmp_path: Path) -> Non
         write_ensemble(found, "three", {}, tmp_path)
     with pytest.raises(FercourseError, match="--name is"):
         write_ensemble(found, "../three", {}, tmp_path)
+    with pytest.raises(FercourseError, match="no dot in front"):
+        write_ensemble(found, ".three", {}, tmp_path)
+    drawn = [candidate(f"net{i}", labels, i, fingerprint="0" * 64) for i in range(2)]
+    with pytest.raises(FercourseError, match="other data than the official FER-2013"):
+        write_ensemble(build_ensemble(drawn), "drawn", {}, tmp_path)
     (read,) = load_ensembles(tmp_path)
     assert read["picks"] == list(found.selection.picks)
     assert "Caruana" in read["rule"]

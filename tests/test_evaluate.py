@@ -388,6 +388,14 @@ def test_seeds_that_agree_in_everything_differ_in_nothing(labels):
 
 
 @pytest.mark.parametrize("preds", [np.zeros(400, int), np.zeros((1, 400), int), np.zeros((2, 5), int)])
+def test_where_nothing_varies_p_is_none_or_all():
+    labels = np.zeros(5, int)
+    right, wrong = np.zeros((2, 5), int), np.ones((2, 5), int)
+    assert compare_seeds(labels, right, right)["p"] == 1
+    found = compare_seeds(labels, right, wrong)
+    assert (found["difference"], found["low"], found["high"], found["p"]) == (-1, -1, -1, 0)
+
+
 def test_predictions_of_several_seeds_are_needed(labels, preds):
     with pytest.raises(FercourseError):
         compare_seeds(labels, np.stack([labels, labels]), preds)

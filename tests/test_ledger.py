@@ -25,7 +25,8 @@ from fercourse.evaluate.significance import welch_interval
 from fercourse.grids import GRIDS, Row
 from fercourse.ledger import VERDICTS, Evidence, judge, judge_all, read_claims, read_ledger
 from fercourse.ledger.claims import Claim
-from fercourse.ledger.judge import changes
+from fercourse.ledger.evidence import Finding
+from fercourse.ledger.judge import Judged, changes
 from fercourse.ledger.measures import MEASURES
 from fercourse.ledger.rules import possible_share, printed_range
 from fercourse.ledger.stale import chapters_to_make
@@ -130,6 +131,30 @@ def test_an_accuracy_is_judged_by_the_interval_for_one_further_seed() -> None:
 
 
 @pytest.mark.usefixtures("folder")
+def test_what_was_not_measured_on_train_is_pending() -> None:
+    records = made_up((0.700, 0.704, 0.698))
+    for record in records[1:]:
+        record.data["train_accuracy"] = None
+    found = judged("accuracy", {"row": "resnet18", "split": "train"}, records, value=0.7010)
+    assert (found.verdict, found.finding.seeds) == ("pending", 1)
+
+
+@pytest.mark.usefixtures("folder")
+def test_how_many_seeds_there_are_is_true_of_each_network() -> None:
+    about = {"better": ["resnet18"], "other": ["vgg16"]}
+    none, some = judged("higher", about), judged("higher", about, made_up([0.7, 0.71]))
+    assert "no seed is recorded of resnet18, vgg16" in none.finding.reason
+    assert "at most 2 seeds are recorded of resnet18, vgg16" in some.finding.reason
+
+
+def test_an_end_of_an_interval_may_be_zero() -> None:
+    claim = Claim("c", 1, "", "table", "", "gain", 1, value=0.01, arguments={})
+    told = Judged(claim, Finding("not decidable", "why", low=-0.01, high=0.00003)).to_dict()
+    assert (told["low"], told["high"]) == (-0.01, 0.0)
+    assert "seeds" not in told
+
+
+@pytest.mark.usefixtures("folder")
 def test_a_gain_must_follow_from_the_paper_s_table_first(monkeypatch) -> None:
     about = {"grid": "table2", "better": "se_resnet34", "other": "resnet34", "split": "test"}
     base = made_up([0.690, 0.691, 0.692], "resnet34")
@@ -138,6 +163,10 @@ def test_a_gain_must_follow_from_the_paper_s_table_first(monkeypatch) -> None:
     same = made_up([0.690, 0.691, 0.692], "se_resnet34")
     assert judged("gain", about, base, same, value=0.0134).verdict == "not reproduced"
     assert judged("gain", about, base, better[:2], value=0.0134).verdict == "pending"
+    scattered = made_up([0.681, 0.689, 0.696], "se_resnet34")  # the mean lies on the other side
+    wide = judged("gain", about, base, scattered, value=0.0134)
+    assert wide.verdict == "not decidable"
+    assert "and for no difference" in wide.finding.reason
     assert judged("gain", about, base, better, value=0.0234).verdict == "contradicted by the paper itself"
     row = papers.TABLE2["resnet34"]
     monkeypatch.setitem(papers.TABLE2, "resnet34", type(row)(**{**vars(row), "test": 0.68}))
@@ -251,7 +280,9 @@ def test_a_reading_that_disagrees_makes_a_claim_undecidable() -> None:
     readings = {"readings": ({"better": [post]},)}
     base, up, down = [0.69, 0.691, 0.692], [0.74, 0.741, 0.742], [0.64, 0.641, 0.642]
     records = [made_up(base, "resnet34"), made_up(up, "se_resnet34")]
-    assert judged("higher", about, *records, **readings).verdict == "reproduced"
+    alone = judged("higher", about, *records, **readings)
+    assert alone.verdict == "reproduced"
+    assert alone.finding.reason.endswith(" Reading 2: pending.")
     options = {"model_options": {"se_position": "post"}}
     agrees, not_ = (made_up(shares, "se_resnet34", **options) for shares in (up, down))
     assert judged("higher", about, *records, agrees, **readings).verdict == "reproduced"

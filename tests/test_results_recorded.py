@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from fercourse import results
+from fercourse.errors import FercourseError
 from fercourse.evaluate import mcnemar
 from fercourse.papers import COUNTS, TABLE2
 from fercourse.records import pack_classes, read_record, record_name, results_folder
@@ -79,3 +80,50 @@ def test_a_difference_is_pending_until_both_records_land(landed: Path) -> None:
     (landed / "runs" / f"{ours['vgg16'].records[1].name}.json").unlink()
     ours = {group.model: group for group in results.groups("table2")}
     assert "(1 seed, " in results.difference(ours["resnet18"], ours["vgg16"])
+
+
+def test_a_seed_counts_once_and_the_gpu_s_record_stands(landed: Path) -> None:
+    path = landed / "runs" / "resnet18-paper1-seed0.json"
+    data = json.loads(path.read_text())
+    data["environment"]["device_kind"] = "cpu"
+    data["name"] = "resnet18-paper1-seed0-cpu"
+    (landed / "runs" / f"{data['name']}.json").write_text(json.dumps(data))
+    group = next(group for group in results.groups("table2") if group.model == "resnet18")
+    assert [record.name for record in group.records] == ["resnet18-paper1-seed0", "resnet18-paper1-seed1"]
+    path.unlink()
+    group = next(group for group in results.groups("table2") if group.model == "resnet18")
+    assert [record.seed for record in group.records] == [0, 1]
+    assert group.mark == "1 of 2 on a CPU"
+
+
+def test_another_copy_of_fer2013_is_in_no_table(landed: Path) -> None:
+    path = landed / "runs" / "resnet18-paper1-seed0.json"
+    data = json.loads(path.read_text())
+    data["data"] |= {"layout": "kaggle folder", "fingerprint": "0" * 64}
+    path.write_text(json.dumps(data))
+    group = next(group for group in results.groups("table2") if group.model == "resnet18")
+    assert [record.seed for record in group.records] == [1]
+    assert [record.seed for record in results.reported(["resnet18"], "paper1")] == [1]
+    assert list(results.results_table(["resnet18"], "paper1")) == ["resnet18, paper1, seed 1"]
+
+
+def test_a_changed_recipe_has_a_column_of_its_own(landed: Path) -> None:
+    from fercourse.recipes import make_config
+
+    path = landed / "runs" / "vgg16-paper1-seed0.json"
+    data = json.loads(path.read_text())
+    data["config"] = make_config("vgg16", "paper1", model_options={"dropout": 0.5}).to_dict()
+    data["name"] = record_name(data["config"], "fer2013.csv", "cuda")
+    (landed / "runs" / f"{data['name']}.json").write_text(json.dumps(data))
+    assert set(results.results_table(["vgg16"], "paper1")) == {
+        "vgg16, paper1, seed 0",
+        "vgg16, paper1, seed 1",
+        "vgg16, paper1, dropout 0.5, seed 0",
+    }
+
+
+def test_a_record_that_names_no_recipe_is_named_itself(landed: Path) -> None:
+    path = landed / "runs" / "vgg16-paper1-seed0.json"
+    path.write_text(path.read_text().replace('"recipe": "paper1"', '"recipe": "paper9"'))
+    with pytest.raises(FercourseError, match=r"The record vgg16-paper1-seed0: .*paper9"):
+        results.groups("table2")

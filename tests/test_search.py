@@ -528,6 +528,21 @@ def test_a_record_that_cannot_be_is_refused(changes: dict[str, Any], said: str) 
     assert said in str(refused.value)
 
 
+def test_a_search_judges_on_val_and_so_leaves_it_out_of_training(small_faces: Path) -> None:
+    with pytest.raises(FercourseError, match=r"fit_on is 'train\+val'; a search judges its trials on val"):
+        asked(load_faces(small_faces), base(fit_on="train+val", schedule="constant"))
+
+
+def test_trial_1_is_the_recipe_itself() -> None:
+    """A window of one size is no crop of varying size, and is left as it is."""
+    for recipe in ("quick", "strong"):
+        config = make_config("small_vgg", recipe)
+        space = space_of(config)
+        assert "crop" not in space
+        assert config_of(config, values_of(config, space)).augment == config.augment
+    assert "crop" in space_of(make_config("small_vgg", "paper1"))
+
+
 def test_values_outside_of_the_space_are_refused(tmp_path: Path) -> None:
     record = example_search()
     record["trials"][1]["params"]["lr"] = 5.0

@@ -311,6 +311,13 @@ def test_a_training_is_recorded_once_for_each_way_of_evaluating_it(tmp_path, sma
     assert plan_of([config], small_faces, tmp_path).cells[0].record == path
     (tmp_path / "results" / "runs" / f"{crops.name}.json").unlink()
     assert plan_of([config], small_faces, tmp_path).cells[0].record is None
+    # Trained once more elsewhere: its ten crops are not put beside the first training's plain record.
+    again = measure_cell(config, faces, tmp_path / "runs" / "b", final=False, device="cpu")
+    with pytest.raises(FercourseError, match="is of another training with this configuration and seed"):
+        keep(again, tmp_path / "results")
+    assert not (tmp_path / "results" / "runs" / f"{crops.name}.json").exists()
+    keep(measured, tmp_path / "results")
+    assert (tmp_path / "results" / "runs" / f"{crops.name}.json").exists()
 
 
 def test_records_of_other_data_are_refused(tmp_path, small_faces, undisturbed):

@@ -53,9 +53,10 @@ def evaluate(
     check_tta(tta)
     if record:
         from fercourse.records import final_entries, is_final
-        from fercourse.runs import read_run
+        from fercourse.runs import check_finished, read_run
 
         config = read_run(run)["config"]
+        check_finished(run, config, load_best(run)[1])
         if "test" in splits and not is_final(config, final_entries(), tta):
             how = "as configured" if tta == "none" else f"as configured, with tta {tta}"
             raise FercourseError(

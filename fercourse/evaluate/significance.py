@@ -205,7 +205,8 @@ def compare_seeds(
     parts = [(gain.var(ddof=1) / len(gain), len(gain) - 1)]
     parts += [(rows.mean(1).var(ddof=1) / len(rows), len(rows) - 1) for rows in hits]
     variance = sum(part for part, _ in parts)
-    difference, reach, p = float(gain.mean()), 0.0, 1.0
+    difference, reach = float(gain.mean()), 0.0
+    p = float(difference == 0)  # where nothing varies
     if variance > 0:
         freedom = variance**2 / sum(part**2 / n for part, n in parts)
         reach = float(stdtrit(freedom, _tails(level)[1]) * np.sqrt(variance))

@@ -151,8 +151,10 @@ def _as_its_recipe(config: Any) -> bool:
 
 
 def held(group: Any, split: str) -> list[Record]:
-    """Return a group's records that hold the split; every record holds train."""
-    return [record for record in group.records if split == "train" or record.has(split)]
+    """Return a group's records that hold the split: on train, those whose accuracy there was measured."""
+    if split == "train":
+        return [record for record in group.records if record.data["train_accuracy"] is not None]
+    return [record for record in group.records if record.has(split)]
 
 
 def accuracy_of(record: Record, split: str) -> float:

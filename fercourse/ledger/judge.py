@@ -54,7 +54,11 @@ class Judged:
             "reason": found.reason,
             "records": list(found.records),
         }
-        return {key: value for key, value in values.items() if value not in ("", None, [], 0)}
+        return {
+            key: value
+            for key, value in values.items()
+            if value not in ("", None, []) and (key != "seeds" or value)
+        }
 
 
 def judge(claim: Claim, evidence: Evidence) -> Judged:
@@ -73,6 +77,10 @@ def judge(claim: Claim, evidence: Evidence) -> Judged:
         others = [measure(evidence, claim.value, **{**claim.arguments, **given}) for given in claim.readings]
     except FercourseError as error:
         raise FercourseError(f"The claim {claim.id} cannot be judged: {error}") from error
+    open_readings = [str(number) for number, other in enumerate(others, start=2) if other.verdict == PENDING]
+    if open_readings and first.verdict != PENDING:
+        also = f" Reading {' and '.join(open_readings)}: {PENDING}."
+        first = replace(first, reason=first.reason + also)
     for number, other in enumerate(others, start=2):
         if other.verdict not in (first.verdict, PENDING) and first.verdict != PENDING:
             told = (

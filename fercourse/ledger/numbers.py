@@ -56,13 +56,16 @@ def waiting(groups: Sequence[Any], split: str) -> Finding | None:
     if not short:
         return None
     least = min(count for _, count in short)
+    most = max(count for _, count in short)
     # Options of a network tell the rows of one network apart.
     told = dict.fromkeys(
         ", ".join([group.model, *(f"{key} {value}" for key, value in group.config.model_options.items())])
         for group, _ in short
     )
     which = ", ".join(told) if len(told) <= 3 else f"{len(told)} networks"
-    found = "no seed is" if least == 0 else f"{least} seed{'s are' * (least > 1) or ' is'}"
+    found = "no seed is" if most == 0 else f"{least} seed{'s are' * (least > 1) or ' is'}"
+    if least < most:
+        found = f"at most {most} seed{'s are' * (most > 1) or ' is'}"
     return Finding(
         PENDING,
         f"A verdict needs {fewest()} seeds of each network; {found} recorded of {which}.",
@@ -151,10 +154,13 @@ def gain(
         return Finding(PENDING, reason + own, **about)
     low, high = prediction_interval(differences)
     fits = overlap((low, high), (low_printed, np.nextafter(high_printed, 0)))
+    # An interval that has room for the printed gain and for none says nothing of either.
+    wide = fits and low <= 0 <= high and not low_printed <= 0 <= high_printed
     return Finding(
-        REPRODUCED if fits else NOT_REPRODUCED,
+        NOT_DECIDABLE if wide else REPRODUCED if fits else NOT_REPRODUCED,
         f"A further pair of ours is expected between {points(low)} and {points(high)}, which "
-        f"{'has room for' if fits else 'has no room for'} what is printed as {100 * claimed:g}.{own}",
+        f"{'has room for' if fits else 'has no room for'} what is printed as {100 * claimed:g}"
+        f"{' and for no difference' * wide}.{own}",
         test=PREDICTION,
         low=low,
         high=high,

@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 
 from fercourse.bench.times import read_times
+from fercourse.errors import FercourseError
 from fercourse.evaluate.significance import bootstrap_interval, mcnemar
 from fercourse.grids import GRIDS, Row
 from fercourse.papers import TABLE1, TABLE2
@@ -26,13 +27,15 @@ PENDING = "pending"
 def reported(models: Sequence[str] | None = None, recipe: str | None = None) -> list[Record]:
     """Return the records whose test accuracy may be reported, those of the named networks and recipe.
 
-    Plain predictions only: what test-time augmentation adds has tables of its own.
+    Plain predictions only: what test-time augmentation adds has tables of its own. Trainings on other copies
+    of FER-2013 are left out.
     """
     return [
         record
         for record in load_records()
         if record.has("test")
         and record.tta == "none"
+        and (_on_drawn_faces(record) or _on_fer2013(record))
         and (models is None or record.model in models)
         and (recipe is None or record.recipe == recipe)
     ]
@@ -49,7 +52,17 @@ def best(records: Iterable[Record]) -> Record | None:
 
 def label(record: Record) -> str:
     """Return how a record is named wherever it is shown: network, recipe, what is special, seed."""
-    return ", ".join(filter(None, [record.model, record.recipe, record.qualifiers, f"seed {record.seed}"]))
+    special = [*changes_told(record.data["config"]), record.qualifiers]
+    return ", ".join(filter(None, [record.model, record.recipe, *special, f"seed {record.seed}"]))
+
+
+def changes_told(config: Mapping[str, Any]) -> list[str]:
+    """Return what a configuration changes in its recipe, such as ['dropout 0.5'].
+
+    Without what `Record.qualifiers` says already.
+    """
+    said = ("fit_on", "soft_labels")
+    return [f"{k.rpartition('.')[2]} {value}" for k, value in experiment(config).items() if k not in said]
 
 
 def results_table(models: Sequence[str] | None = None, recipe: str = "paper1") -> pd.DataFrame:
@@ -174,13 +187,20 @@ def _groups(
     return tuple(_grouped(rows(), _loaded(state), tta))
 
 
+def _on_drawn_faces(record: Record) -> bool:
+    return bool(record.data["data"]["layout"].startswith("synthetic"))
+
+
+def _on_fer2013(record: Record) -> bool:
+    """Whether a record is of the official copy: of others, no labels are known and no number compares."""
+    from fercourse.data.hashes import OFFICIAL_FINGERPRINT
+
+    return bool(record.data["data"]["fingerprint"] == OFFICIAL_FINGERPRINT)
+
+
 def _full_trainings(records: Iterable[Record]) -> tuple[Record, ...]:
     """Return the records of full-length trainings on FER-2013."""
-    return tuple(
-        record
-        for record in records
-        if not record.data["shortened"] and not record.data["data"]["layout"].startswith("synthetic")
-    )
+    return tuple(record for record in records if not record.data["shortened"] and _on_fer2013(record))
 
 
 def _grouped(rows: Iterable[Row], records: Iterable[Record], tta: str) -> list[Group]:
@@ -188,13 +208,23 @@ def _grouped(rows: Iterable[Row], records: Iterable[Record], tta: str) -> list[G
     for record in records:
         if record.tta != tta:
             continue
-        found.setdefault(identity(record.data["config"]), []).append(record)
+        try:
+            key = identity(record.data["config"])
+        except FercourseError as error:
+            raise FercourseError(f"The record {record.name}: {error}") from error
+        found.setdefault(key, []).append(record)
     made = []
     for row in rows:
         config = make_config(row.model, row.recipe, **(row.changes or {}))
-        same = sorted(found.get(identity(config.to_dict()), []), key=lambda record: record.seed)
-        made.append(Group(config, row.shows, tuple(same)))
+        # A seed counts once, also where it was trained on a CPU first and on a GPU later: the latter stays.
+        same = sorted(found.get(identity(config.to_dict()), []), key=_is_of_gpu)
+        by_seed = {record.seed: record for record in same}
+        made.append(Group(config, row.shows, tuple(by_seed[seed] for seed in sorted(by_seed))))
     return made
+
+
+def _is_of_gpu(record: Record) -> bool:
+    return bool(record.data["environment"]["device_kind"] == "cuda")
 
 
 def identity(config: Mapping[str, Any]) -> Identity:

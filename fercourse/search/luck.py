@@ -80,7 +80,7 @@ def luck_of(accuracies: Sequence[float], images: int) -> Luck:
     sample = np.asarray(accuracies, dtype=np.float64)
     if not len(sample) or not ((sample >= 0) & (sample <= 1)).all() or images < 1:
         raise FercourseError(
-            f"{len(sample)} accuracies on {images} images ; expected shares from 0 to 1, and an image."
+            f"{len(sample)} accuracies on {images} images; expected shares from 0 to 1, and an image."
         )
     best = float(sample.max())
     error = math.sqrt(best * (1 - best) / images)

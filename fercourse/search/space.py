@@ -143,9 +143,11 @@ KNOBS: dict[str, Knob] = {
     ),
     "crop": Knob(
         ("augment.crop_scale",),
-        lambda c: Range(0.3, 1.0) if c.augment.crop else None,
+        # A window of one size is no crop of varying size: trial 1 could not be the recipe itself.
+        lambda c: Range(0.3, 1.0) if c.augment.crop and c.augment.crop_scale[1] == 1 else None,
         lambda c: c.augment.crop_scale[0],
-        "the least area that a crop keeps; below a third an eye or the mouth is gone; where the recipe crops",
+        "the least area that a crop keeps; below a third an eye or the mouth is gone; where the recipe "
+        "crops, and up to the whole",
     ),
     "erasing": Knob(
         ("augment.erasing",),

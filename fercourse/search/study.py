@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fercourse.errors import FercourseError, one_line, shown
+from fercourse.experiments import holds_out_val
 from fercourse.search.space import Range, config_of, range_from_dict, rounded, values_of
 
 if TYPE_CHECKING:
@@ -70,12 +71,14 @@ def search_of(base: TrainConfig, space: Mapping[str, Range], faces: Faces, devic
     """Return the search of a configuration's space on a data set, whose test split it never asks for.
 
     Raises:
-        FercourseError: a configuration without an epoch.
+        FercourseError: a configuration without an epoch, or one that trains on val, which is to judge.
     """
     from fercourse.runs import layout_of
 
     if base.epochs < 1:
         raise FercourseError(f"epochs is {base.epochs}; a search needs trainings of 1 or more.")
+    if not holds_out_val(base.to_dict()):
+        raise FercourseError("fit_on is 'train+val'; a search judges its trials on val: leave it at 'train'.")
     sizes = {split.split: len(split) for split in faces}
     data = {"layout": layout_of(faces), "fingerprint": faces.fingerprint, "sizes": sizes}
     return Search(base, space, data, device_kind)

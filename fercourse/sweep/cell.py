@@ -118,6 +118,11 @@ def keep(measured: Measured, results: str | os.PathLike[str]) -> Path:
     record = read_record(path)
     if record.data["data"]["fingerprint"] != measured.record["data"]["fingerprint"]:
         raise FercourseError(f"{path} is of other data: name another results folder (--results).")
+    if record.data["history"] != measured.record["history"]:
+        raise FercourseError(
+            f"{path} is of another training with this configuration and seed: further records would be put "
+            "beside it as if they were its own. Name another results folder (--results), or remove it."
+        )
     if keeps_logits(record, results):
         save_logits(record, measured.logits, results)
     for other in measured.further:
