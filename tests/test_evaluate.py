@@ -387,7 +387,6 @@ def test_seeds_that_agree_in_everything_differ_in_nothing(labels):
     assert compare_seeds(labels, same, same)["p"] == 1
 
 
-@pytest.mark.parametrize("preds", [np.zeros(400, int), np.zeros((1, 400), int), np.zeros((2, 5), int)])
 def test_where_nothing_varies_p_is_none_or_all():
     labels = np.zeros(5, int)
     right, wrong = np.zeros((2, 5), int), np.ones((2, 5), int)
@@ -396,6 +395,7 @@ def test_where_nothing_varies_p_is_none_or_all():
     assert (found["difference"], found["low"], found["high"], found["p"]) == (-1, -1, -1, 0)
 
 
+@pytest.mark.parametrize("preds", [np.zeros(400, int), np.zeros((1, 400), int), np.zeros((2, 5), int)])
 def test_predictions_of_several_seeds_are_needed(labels, preds):
     with pytest.raises(FercourseError):
         compare_seeds(labels, np.stack([labels, labels]), preds)
