@@ -1059,6 +1059,17 @@ SMALL_THINGS = """[...document.querySelectorAll(".demo-app button, .demo-tabs la
   .filter((one) => one.offsetHeight && one.offsetHeight < 44).length"""
 
 
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_the_way_back_to_the_top_can_be_read(tab: Any, axe: str, scheme: str) -> None:
+    tab.emulate_media(color_scheme=scheme, reduced_motion="reduce")
+    tab.wait_for_function(FOLLOWED, arg=scheme)
+    tab.evaluate("document.querySelector('#pst-back-to-top').style.display = 'block'")
+    tab.evaluate(axe)
+    tab.evaluate(AT_REST)
+    found = [one["nodes"] for one in tab.evaluate(AXE, [])["violations"] if one["id"] == "color-contrast"]
+    assert not found
+
+
 @pytest.mark.parametrize("source", ["Drawn faces", "Draw one", "A file", "Your camera"])
 def test_everyone_can_read_it_on_every_screen(
     tabs: Callable, filming: Any, address: str, axe: str, source: str, data: dict[str, Any]
