@@ -305,7 +305,7 @@ print(len(load_records()))
 def test_committed_records_are_named_for_what_they_are():
     for record in load_records():
         layout, kind = record.data["data"]["layout"], record.data["environment"]["device_kind"]
-        assert record.name == record_name(record.data["config"], layout, kind)
+        assert record.name == record_name(record.data["config"], layout, kind, record.tta)
         assert record.data["shortened"] == is_shortened(record.data["config"])
         assert (results_folder() / "runs" / f"{record.name}.json").stat().st_size <= MAX_BYTES
 
