@@ -234,7 +234,7 @@ def _strong() -> list[Row]:
 
 
 def _laptop() -> list[Row]:
-    """What a processor trains in an hour and a half: the network whose files travel with the package."""
+    """What a processor trains in about an hour: the network whose files travel with the package."""
     return [Row("small_vgg", "quick20", "the small network on a processor", tta=_BOTH_VIEWS)]
 
 

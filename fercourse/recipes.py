@@ -128,7 +128,7 @@ RECIPES: dict[str, dict[str, Any]] = {
         ),
     },
     "quick": _QUICK,
-    # Twice as long: what two slow cores train in an hour and a half, for the network that travels along.
+    # Twice as long: what two slow cores train in about an hour, for the network that travels along.
     "quick20": {**_QUICK, "epochs": 20},
     "strong": _STRONG,
     # The same in paper 1's time: what `ingredients` takes apart, one by one.

@@ -63,9 +63,8 @@ def waiting(groups: Sequence[Any], split: str) -> Finding | None:
         for group, _ in short
     )
     which = ", ".join(told) if len(told) <= 3 else f"{len(told)} networks"
-    found = "no seed is" if most == 0 else f"{least} seed{'s are' * (least > 1) or ' is'}"
-    if least < most:
-        found = f"at most {most} seed{'s are' * (most > 1) or ' is'}"
+    count = f"{'at most ' * (least < most)}{most} seed{'s are' * (most > 1) or ' is'}"
+    found = count if most else "no seed is"
     return Finding(
         PENDING,
         f"A verdict needs {fewest()} seeds of each network; {found} recorded of {which}.",
