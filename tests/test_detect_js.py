@@ -147,7 +147,7 @@ def test_a_book_without_the_detector_says_so(tab: Any) -> None:
         }"""
     )
     assert said.startswith("Refused: ")
-    assert "move the square yourself" in said
+    assert "Move the square yourself." in said
     tab.unroute("**/detector.onnx")
     assert tab.evaluate(FIND, ["picture.png", False, 0])  # once it is there, it is found
 

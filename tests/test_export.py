@@ -59,6 +59,14 @@ def assert_nothing_left(folder: Path, *expected: str) -> None:
     assert sorted(p.name for p in folder.iterdir()) == sorted(expected)
 
 
+def without_weights(path: Path) -> bytes:
+    """Return the file's bytes without the trained numbers: among millions, some spell any three letters."""
+    proto = onnx.load(path)
+    for tensor in proto.graph.initializer:
+        tensor.ClearField("raw_data")
+    return proto.SerializeToString()
+
+
 def logits(path: Path, images: np.ndarray) -> np.ndarray:
     session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
     return session.run(["logits"], {"images": images})[0]
@@ -146,7 +154,7 @@ def test_no_path_of_the_machine_is_in_the_bytes(exported, root, trained):
         for name in {str(folder), str(folder.resolve())}:
             assert len(name) < 2 or name.encode() not in content, name
     assert b"site-packages" not in content
-    assert b".py" not in content
+    assert b".py" not in without_weights(exported[0])
 
 
 def test_metadata_say_what_it_is(exported, trained, faces):
@@ -285,7 +293,7 @@ def test_where_the_newer_exporter_fails_the_older_one_serves(trained, tmp_path, 
     monkeypatch.setattr(export_module, "_by_graph_capture", broken)
     facts = export_onnx(trained("basic_cnn"), tmp_path / "model.onnx")
     assert facts["max_difference"] <= TOLERANCE * facts["max_logit"]
-    assert b".py" not in (tmp_path / "model.onnx").read_bytes()
+    assert b".py" not in without_weights(tmp_path / "model.onnx")
     monkeypatch.setattr(export_module, "_by_tracing", broken)
     with pytest.raises(FercourseError, match="cannot translate this network"):
         export_onnx(trained("basic_cnn"), tmp_path / "other.onnx")
