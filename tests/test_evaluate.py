@@ -361,6 +361,24 @@ def test_networks_with_several_seeds_worked_out_by_hand():
     assert (turned["low"], turned["p"]) == (pytest.approx(-found["high"]), pytest.approx(found["p"]))
 
 
+def test_two_looks_at_the_same_weights_worked_out_by_hand():
+    """Rows are right on 2 and 6 of 10 images plainly, on 3 and 8 by the other look: they gain 0.1 and 0.2."""
+    labels = np.zeros(10, int)
+    plain, other = (np.stack([np.arange(10) >= n for n in rows]).astype(int) for rows in ((2, 6), (3, 8)))
+    found = compare_seeds(labels, plain, other, same_weights=True)
+    gain = np.array([0, 0, 0.5, 0, 0, 0, 0.5, 0.5, 0, 0])
+    seeds, images = np.var([0.1, 0.2], ddof=1) / 2, gain.var(ddof=1) / 10
+    freedom = (seeds + images) ** 2 / (seeds**2 / 1 + images**2 / 9)
+    from scipy.stats import t
+
+    assert found["difference"] == pytest.approx(0.15)
+    assert found["high"] - 0.15 == pytest.approx(t.ppf(0.975, freedom) * np.sqrt(seeds + images))
+    apart = compare_seeds(labels, plain, other)
+    assert apart["high"] - apart["low"] > 1.5 * (found["high"] - found["low"])
+    with pytest.raises(FercourseError, match="one of each for the same weights"):
+        compare_seeds(labels, plain, other[[0, 1, 1]], same_weights=True)
+
+
 def test_equal_networks_are_seldom_told_apart():
     """Images of their own difficulty, seeds of their own luck, no difference: at most about one in twenty."""
     random, found = np.random.default_rng(0), 0

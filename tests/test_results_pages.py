@@ -21,11 +21,12 @@ from fercourse.data import EMOTIONS
 from fercourse.data.hashes import OFFICIAL_FINGERPRINT, official
 from fercourse.ensembles import Candidate, build_ensemble, write_ensemble
 from fercourse.errors import FercourseError
+from fercourse.evaluate import compare_seeds
 from fercourse.grids import FULL, GRIDS, INGREDIENTS, TEN_CROP, Row
 from fercourse.papers import TABLE2
-from fercourse.records import final_entries, is_final, pack_classes, results_folder, write_record
+from fercourse.records import final_entries, is_final, pack_classes, read_record, results_folder, write_record
 from fercourse.results import PENDING, augmentations, choices, ingredients, networks, paper2, searches
-from fercourse.results.shown import LEVEL, RecordLinks, Shown, gain
+from fercourse.results.shown import LEVEL, RecordLinks, Shown, gain, predictions
 from fercourse.search.records import load_searches, write_search
 
 ROOT = Path(__file__).parents[1]
@@ -63,6 +64,9 @@ def add(
                 wrong = (labels + random.integers(1, 7, len(labels))) % 7
                 preds = np.where(random.random(len(labels)) < right, labels, wrong)
                 record[split]["preds"] = pack_classes(preds)
+    plain = folder / "runs" / f"{record['name'].replace(f'-tta={tta}', '')}.json"
+    if tta != "none" and plain.exists():  # the same training, evaluated once more
+        record["history"] = read_record(plain).data["history"]
     record["history"].update(history)
     write_record(record, folder)
 
@@ -422,6 +426,21 @@ def test_an_ingredient_is_told_alone_and_left_out(results: Path) -> None:
     assert corrected[smallest] == pytest.approx(len(raw) * raw[smallest])
     assert corrected[second] == pytest.approx(max((len(raw) - 1) * raw[second], corrected[smallest]))
     assert ingredients.ends_table().frame.loc[FULL, "val"].startswith(("69", "70", "71"))
+
+
+def test_ten_crops_are_compared_training_by_training(results: Path) -> None:
+    """The same weights seen twice: not as two networks, and only where both are of one training."""
+    right = {FULL: 0.70, f"{FULL}, ten crops": 0.71}
+    fill_ingredients(results, right)
+    pair = ingredients.comparisons()[TEN_CROP]["left out"]
+    labels = pair.group.records[0].labels("val")
+    preds = predictions(pair.other, "val"), predictions(pair.group, "val")
+    assert gain(pair.group, pair.other, "val") == compare_seeds(labels, *preds, same_weights=True)
+    row = next(row for row in GRIDS["ingredients"]() if row.shows == FULL)
+    (results / "runs" / f"{pair.other.records[2].name}.json").unlink()
+    add(results, row, 2, 0.71, tta="ten-crop", seconds=[1.0] * len(pair.group.records[0].history["epoch"]))
+    pair = ingredients.comparisons()[TEN_CROP]["left out"]
+    assert gain(pair.group, pair.other, "val") is None  # two of three are left
 
 
 def test_two_seeds_of_an_ingredient_decide_nothing(results: Path) -> None:

@@ -167,7 +167,12 @@ def paired_bootstrap(
 
 
 def compare_seeds(
-    labels: np.ndarray, preds_a: np.ndarray, preds_b: np.ndarray, *, level: float = 0.95
+    labels: np.ndarray,
+    preds_a: np.ndarray,
+    preds_b: np.ndarray,
+    *,
+    same_weights: bool = False,
+    level: float = 0.95,
 ) -> dict[str, Any]:
     """Return how far the accuracies of two networks differ, each trained with several seeds, and how surely.
 
@@ -181,6 +186,8 @@ def compare_seeds(
     Args:
         labels: (N,).
         preds_a, preds_b: predicted classes, (seeds, N), two seeds or more; their numbers may differ.
+        same_weights: row i of both is the same trained network, looked at in two ways. Then what a seed
+            brings, it brings to both: the seeds' part is that of the mean of the differences row by row.
         level: probability that the interval is to have.
 
     Returns:
@@ -188,7 +195,8 @@ def compare_seeds(
         interval; ``p``, two-sided; ``seeds_a``, ``seeds_b``; ``level``.
 
     Raises:
-        FercourseError: as `metrics`; predictions that are not (seeds, N); fewer than two seeds.
+        FercourseError: as `metrics`; predictions that are not (seeds, N); fewer than two seeds; the same
+            weights, but not the same number of rows.
     """
     from scipy.special import stdtr, stdtrit
 
@@ -201,9 +209,15 @@ def compare_seeds(
             )
         pairs = [checked_classes(labels=labels, **{name: row}) for row in rows]
         hits.append(np.stack([truth == guess for truth, guess in pairs]).astype(np.float64))
+    if same_weights and len(hits[0]) != len(hits[1]):
+        raise FercourseError(
+            f"preds_a has {len(hits[0])} rows and preds_b {len(hits[1])}; expected one of each for the same "
+            "weights."
+        )
     gain = hits[1].mean(0) - hits[0].mean(0)  # of each image
     parts = [(gain.var(ddof=1) / len(gain), len(gain) - 1)]
-    parts += [(rows.mean(1).var(ddof=1) / len(rows), len(rows) - 1) for rows in hits]
+    seeds = [hits[1] - hits[0]] if same_weights else hits
+    parts += [(rows.mean(1).var(ddof=1) / len(rows), len(rows) - 1) for rows in seeds]
     variance = sum(part for part, _ in parts)
     difference, reach = float(gain.mean()), 0.0
     p = float(difference == 0)  # where nothing varies

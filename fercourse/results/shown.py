@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import combinations
 
 import numpy as np
@@ -11,7 +11,8 @@ import pandas as pd
 
 from fercourse.evaluate.letters import holm, significance_letters
 from fercourse.evaluate.significance import FEWEST_SEEDS, compare_seeds, prediction_interval
-from fercourse.results.recorded import PENDING, Group
+from fercourse.records import Record
+from fercourse.results.recorded import PENDING, Group, identity
 
 #: In place of a number that a paper does not report.
 NOT_REPORTED = "none"
@@ -98,11 +99,30 @@ def enough(group: Group, split: str) -> bool:
 
 
 def gain(group: Group, other: Group, split: str) -> dict[str, float] | None:
-    """Return `compare_seeds` of two groups, the first minus the other; None if either has too few seeds."""
+    """Return `compare_seeds` of two groups, the first minus the other; None if either has too few seeds.
+
+    Evaluations of the same trainings, such as plain ones and by ten crops, are compared training by training.
+    """
+    same_weights = identity(group.config.to_dict()) == identity(other.config.to_dict())
+    if same_weights:
+        pairs = _of_same_weights(group, other)
+        group, other = (replace(group, records=records) for records in pairs)
     if not enough(group, split) or not enough(other, split):
         return None
     labels = next(record for record in group.records if record.has(split)).labels(split)
-    return compare_seeds(labels, predictions(other, split), predictions(group, split))
+    preds = predictions(other, split), predictions(group, split)
+    return compare_seeds(labels, *preds, same_weights=same_weights)
+
+
+def _of_same_weights(group: Group, other: Group) -> tuple[tuple[Record, ...], tuple[Record, ...]]:
+    """Return the records of two groups that one training has in both: its history tells it from others."""
+    pairs = [
+        (one, two)
+        for one in group.records
+        for two in other.records
+        if one.seed == two.seed and one.data["history"] == two.data["history"]
+    ]
+    return tuple(one for one, _ in pairs), tuple(two for _, two in pairs)
 
 
 def gain_told(group: Group, other: Group, split: str) -> str:
