@@ -69,9 +69,9 @@ def test_bins_are_joined_until_they_hold_enough(extension: Any) -> None:
     reliability = {"count": [0, 4, 100, 30, 80, 0, 3], "hits": [0, 1, 40, 20, 60, 0, 3]}
     bins = extension.joined_bins(reliability, 100)
     assert [(one["count"], one["hits"]) for one in bins] == [(104, 41), (113, 83)]
-    assert [(one["from"], one["to"]) for one in bins] == [(1 / 7, 3 / 7), (3 / 7, 1)]
+    assert [(one["from"], one["to"]) for one in bins] == [(0, 3 / 7), (3 / 7, 1)]
     assert extension.joined_bins({"count": [0, 5], "hits": [0, 4]}, 100) == [
-        {"from": 0.5, "to": 1.0, "count": 5, "hits": 4}
+        {"from": 0.0, "to": 1.0, "count": 5, "hits": 4}
     ]
 
 

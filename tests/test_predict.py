@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from PIL import Image
+from PIL import Image, ImageOps
 
 from fercourse.cli import main
 from fercourse.data import EMOTIONS
@@ -120,6 +120,21 @@ def test_a_picture_is_turned_as_its_note_says(tmp_path: Path, colours: Image.Ima
     found = read_picture(tmp_path / "turned.png")
     np.testing.assert_array_equal(np.asarray(found), np.asarray(colours))
     np.testing.assert_array_equal(prepare(Image.open(tmp_path / "turned.png")), prepare(colours))
+
+
+def test_a_note_that_is_wrong_does_not_make_a_picture_damaged(tmp_path: Path, colours: Image.Image) -> None:
+    """A resolution written as text, beside a sound note of how the picture lies."""
+    orientation, resolution = (0x0112, 3, 1, 6), (0x011A, 2, 4, int.from_bytes(b"300\0", "little"))
+    notes = struct.pack("<2sHIH", b"II", 42, 8, 2)
+    notes += b"".join(struct.pack("<HHII", *one) for one in (orientation, resolution)) + bytes(4)
+    stored = colours.transpose(Image.Transpose.ROTATE_90)
+    stored.save(tmp_path / "a.png", exif=b"Exif\0\0" + notes)
+    with Image.open(tmp_path / "a.png") as image, pytest.raises(TypeError):
+        ImageOps.exif_transpose(image)  # what is to be got round
+    np.testing.assert_array_equal(np.asarray(read_picture(tmp_path / "a.png")), np.asarray(colours))
+    np.testing.assert_array_equal(prepare(Image.open(tmp_path / "a.png")), prepare(colours))
+    stored.save(tmp_path / "b.png", exif=b"Exif\0\0no notes at all")
+    np.testing.assert_array_equal(np.asarray(read_picture(tmp_path / "b.png")), np.asarray(stored))
 
 
 def grey_of(picture: Image.Image) -> np.ndarray:
@@ -392,6 +407,25 @@ def test_an_onnx_file_that_does_not_fit_is_refused(tmp_path: Path, faces: np.nda
     network = load_network(simple_onnx(tmp_path / "one.onnx", [1, 1, 48, 48], temperature="0.5"))
     np.testing.assert_allclose(network.logits(faces[:3], 64)[:, 0], faces[:3].mean((1, 2)) / 255, rtol=1e-5)
     assert (network.name, network.temperature) == ("one.onnx", 0.5)
+    # And one made for batches of another size: what is missing of the last one is filled up.
+    network = load_network(simple_onnx(tmp_path / "four.onnx", [4, 1, 48, 48]))
+    np.testing.assert_allclose(network.logits(faces[:6], 64)[:, 0], faces[:6].mean((1, 2)) / 255, rtol=1e-5)
+
+
+def test_a_network_that_cannot_be_run_is_no_fault_of_the_pictures(
+    tmp_path: Path, colours: Image.Image, capsys, monkeypatch
+) -> None:
+    for name in ("a.png", "b.png"):
+        colours.save(tmp_path / name)
+
+    def broken(*_: object) -> np.ndarray:
+        raise FercourseError("net.onnx cannot be run (no such operator).")
+
+    monkeypatch.setattr("fercourse.predict.load_network", lambda _: networks.Network("net.onnx", broken))
+    code, _, told = command(capsys, tmp_path, "--faces", "whole", "--quiet")
+    assert code == 1
+    assert told.count("net.onnx cannot be run") == 1
+    assert "could not be read" not in told
 
 
 def test_damaged_facts_are_told(tmp_path: Path, monkeypatch) -> None:

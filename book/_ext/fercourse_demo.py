@@ -57,14 +57,15 @@ def joined_bins(reliability: Mapping[str, Any], least: int = LEAST_IMAGES) -> li
 
     Returns:
         A dict a bin: ``from`` (excluded) and ``to`` (included), the ends of the confidence, ``count`` images
-        and ``hits`` among them, those with the right answer. A bin with fewer than ``least`` is the only one.
+        and ``hits`` among them, those with the right answer. The first begins at 0: it holds less sure
+        answers than any that was counted, too. A bin with fewer than ``least`` is the only one.
     """
     counts, hits = reliability["count"], reliability["hits"]
     bins: list[dict[str, Any]] = []
     for place, (count, right) in enumerate(zip(counts, hits, strict=True)):
         if not bins and not count:
             continue
-        ends = {"from": place / len(counts), "to": (place + 1) / len(counts)}
+        ends = {"from": place / len(counts) if bins else 0.0, "to": (place + 1) / len(counts)}
         if not bins or bins[-1]["count"] >= least:
             bins.append({**ends, "count": count, "hits": right})
         else:

@@ -11,7 +11,9 @@ from fercourse.cli.options import Json, Quiet, app, print_json
 from fercourse.errors import FercourseError
 
 if TYPE_CHECKING:
-    from fercourse.predict import Network
+    import numpy as np
+
+    from fercourse.predict import Network, Square
 
 #: How faces are found.
 FACES = ("auto", "whole", "haar")
@@ -74,9 +76,12 @@ def predict(
         try:
             for path in bar:
                 try:
-                    results.append(answer(path, network, faces))
+                    picture, squares, prepared = look(path, faces)
                 except FercourseError as error:
                     errors.append({"file": str(path), "error": str(error)})
+                    continue
+                # A network that cannot be run ends the command: the next picture would not help.
+                results.append({**picture, "faces": answer(squares, prepared, network)})
         except KeyboardInterrupt:
             stopped = True
     if as_json:
@@ -104,10 +109,9 @@ def predict(
         raise typer.Exit(130 if stopped else 1)
 
 
-def answer(path: Path, network: Network, how: str) -> dict[str, Any]:
-    """Return a picture's faces, each with its square and the probabilities of the labels."""
-    from fercourse.data.faces import EMOTIONS
-    from fercourse.predict import centred_square, find_faces, predict, prepare, read_picture
+def look(path: Path, how: str) -> tuple[dict[str, Any], list[Square], list[np.ndarray]]:
+    """Return what is said of a picture, the squares of its faces, and these as the networks see them."""
+    from fercourse.predict import centred_square, find_faces, prepare, read_picture
 
     picture = read_picture(path)
     looked = how == "haar" or (how == "auto" and is_large(*picture.size))
@@ -115,23 +119,25 @@ def answer(path: Path, network: Network, how: str) -> dict[str, Any]:
     found_by = "haar" if squares or how == "haar" else "whole"
     if found_by == "whole":
         squares = [centred_square(picture.size)]
-    probs = predict([prepare(picture, square) for square in squares], network)
-    return {
-        "file": str(path),
-        "width": picture.width,
-        "height": picture.height,
-        "found_by": found_by,
-        "faces": [
-            {
-                "square": square._asdict(),
-                "label": EMOTIONS[row.argmax()],
-                "probabilities": {
-                    name: round(float(value), 4) for name, value in zip(EMOTIONS, row, strict=True)
-                },
-            }
-            for square, row in zip(squares, probs, strict=True)
-        ],
-    }
+    told = {"file": str(path), "width": picture.width, "height": picture.height, "found_by": found_by}
+    return told, squares, [prepare(picture, square) for square in squares]
+
+
+def answer(squares: list[Square], faces: list[np.ndarray], network: Network) -> list[dict[str, Any]]:
+    """Return each face's square, label and probabilities."""
+    from fercourse.data.faces import EMOTIONS
+    from fercourse.predict import predict
+
+    return [
+        {
+            "square": square._asdict(),
+            "label": EMOTIONS[row.argmax()],
+            "probabilities": {
+                name: round(float(value), 4) for name, value in zip(EMOTIONS, row, strict=True)
+            },
+        }
+        for square, row in zip(squares, predict(faces, network), strict=True)
+    ]
 
 
 def is_large(width: int, height: int) -> bool:

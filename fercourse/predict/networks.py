@@ -192,15 +192,18 @@ def _by_onnx(path: Path, threads: int) -> Network:
     if classes != ",".join(EMOTIONS):
         raise FercourseError(f"{path} has the classes {shown(classes)}; expected {','.join(EMOTIONS)}.")
 
-    # A file may have been made for one image at a time: its first dimension is then a number.
+    # A file may have been made for one size of batch: its first dimension is then a number.
     fixed = shape_in[0] if isinstance(shape_in[0], int) else None
 
     def logits(images: np.ndarray, batch_size: int) -> np.ndarray:
         rows, step = [], fixed or batch_size
         for start in range(0, len(images), step):
             batch = images[start : start + step, None].astype(np.float32) / 255
+            asked = len(batch)
+            if fixed:  # what is missing of a batch is filled with the last image, whose answers are dropped
+                batch = np.concatenate([batch, batch[-1:].repeat(fixed - asked, 0)])
             try:
-                rows.append(session.run(["logits"], {"images": batch})[0])
+                rows.append(session.run(["logits"], {"images": batch})[0][:asked])
             except Exception as error:
                 raise FercourseError(f"{path} cannot be run ({one_line(error)}).") from error
         found = np.concatenate(rows)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, UnidentifiedImageError
 
 from fercourse.errors import FercourseError, one_line
 
@@ -82,7 +82,7 @@ def upright(image: Image.Image) -> Image.Image:
     Raises:
         FercourseError: values of 32 bits or floating point whose range is not known.
     """
-    image = ImageOps.exif_transpose(image)
+    image = _turned(image)
     if image.mode in ("L", "RGB") and not image.has_transparency_data:
         return image
     if image.mode.startswith("I") or image.mode == "F":
@@ -93,6 +93,39 @@ def upright(image: Image.Image) -> Image.Image:
         behind = Image.new("RGBA", image.size, (BEHIND, BEHIND, BEHIND, 255))
         return Image.alpha_composite(behind, image).convert("RGB")
     return image.convert("L" if image.mode == "1" else "RGB")
+
+
+#: The note's number in EXIF, and what undoes each way in which a picture may lie (EXIF 2.3, 4.6.4).
+_ORIENTATION = 0x0112
+#: Where Pillow keeps it.
+_NOTES = ("exif", "Raw profile type exif", "xmp", "XML:com.adobe.xmp")
+_UPRIGHT = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+
+
+def _turned(image: Image.Image) -> Image.Image:
+    """Return a picture as its EXIF note says, without the note; one whose notes cannot be read as it is.
+
+    Pillow's own `ImageOps.exif_transpose` writes all other notes anew, and fails where a camera wrote one of
+    them wrongly.
+    """
+    try:
+        method = _UPRIGHT.get(image.getexif().get(_ORIENTATION, 1))
+    except Exception:  # notes are data of anybody's making, and the pixels do not depend on them
+        method = None
+    if method is None:
+        return image
+    turned = image.transpose(method)
+    for name in _NOTES:
+        turned.info.pop(name, None)
+    return turned
 
 
 def _in_8_bits(values: np.ndarray) -> np.ndarray:

@@ -2,7 +2,7 @@
 "use strict";
 
 import { make } from "./dom.js";
-import { drawFace, evidence, place } from "./map.js";
+import { drawFace, evidence, mapInWords } from "./map.js";
 import { median } from "./network.js";
 import { inWords, percent, ranked } from "./words.js";
 
@@ -118,7 +118,7 @@ export class Answer {
     const chosen = this.chosen < 0 ? ranked(probs)[0] : this.chosen;
     const { cells, most } = evidence(maps, chosen, this.classes.length);
     drawFace(this.mapped, face, { cells, most, side: maps.side });
-    const speaks = `Most speaks for ${this.classes[chosen]} in ${place(cells, maps.side)}`;
+    const speaks = mapInWords(cells, maps.side, this.classes[chosen]);
     const words = `${speaks}. Orange speaks for it, blue against it.`;
     if (this.mapWords.textContent !== words) this.mapWords.textContent = words;
     this.mapped.setAttribute("aria-label", `The same pixels under the class activation map of ${this.classes[chosen]}. ${speaks}`);

@@ -3,9 +3,19 @@
 
 import { make, radios } from "./dom.js";
 import { download, openNetwork, Refused, sentence, startRuntime, unable } from "./network.js";
-import { examine } from "./onnx.js";
+import { examine, MOST_BYTES, tooLarge } from "./onnx.js";
 
 const HERE = new URL("./", import.meta.url);
+
+/** The bytes of a reader's file. */
+async function contentOf(file) {
+  try {
+    return await file.arrayBuffer();
+  } catch {
+    throw new Refused(`${file.name} could not be read, or has changed since it was chosen: choose it again.`);
+  }
+}
+
 const megabytes = (bytes) => `${(bytes / 1e6).toFixed(1)} MB`;
 
 export class Choice {
@@ -15,7 +25,8 @@ export class Choice {
    * @param {() => void} offered called when what can be loaded has changed.
    */
   constructor(data, changed, offered) {
-    Object.assign(this, { data, changed, offered, own: null });
+    // `turn` counts what was started, `reading` what was opened: of several on their way the last one counts.
+    Object.assign(this, { data, changed, offered, own: null, loading: false, turn: 0, reading: 0, refusal: "" });
     this.id = data.networks[0]?.id ?? "own";
     this.current = null; // the network that answers, with the count of its record
     this.starter = this.makeStarter();
@@ -31,7 +42,7 @@ export class Choice {
       { class: "demo-start-panel" },
       this.startButton,
       this.bar,
-      make("p", { class: "demo-help" }, "Loaded from this book's own folder, once; afterwards the page needs no connection."),
+      make("p", { class: "demo-help" }, "Loaded from this book's own folder, once; afterwards only another network of the book needs a connection."),
     );
     return make("div", { class: "demo-starter" }, this.startPanel, this.message);
   }
@@ -78,27 +89,30 @@ export class Choice {
   }
 
   async pick(id) {
-    this.id = id;
+    Object.assign(this, { id, refusal: "" });
+    this.reading += 1;
     this.ownPanel.hidden = id !== "own";
     this.tell("");
     this.offer();
     if (id === "own" && !this.own) this.tell(this.current ? "Until you choose a file, the network before it answers." : "Choose a file first.");
-    else if (this.current) await this.start();
+    else if (this.current || this.loading) await this.start();
   }
 
   /** Load what is needed for the chosen network, and ask it. */
   async start() {
-    const turn = (this.turn = (this.turn ?? 0) + 1);
+    const turn = (this.turn += 1);
     const chosen = this.data.networks.find(({ id }) => id === this.id);
     const { runtime } = this.data;
     const held = document.activeElement === this.startButton; // which is about to go
     this.startButton.disabled = true;
     this.bar.hidden = false;
+    this.loading = true;
     this.tell("Loading.");
     try {
       const whole = runtime.bytes + (chosen?.bytes ?? 0);
       const ort = await startRuntime((bytes) => (this.bar.value = bytes / whole));
-      const buffer = chosen ? await download(new URL(chosen.file, HERE), (bytes) => (this.bar.value = (runtime.bytes + bytes) / whole)) : this.own;
+      // The runtime keeps the bytes that it is given: a reader's file is read anew each time.
+      const buffer = chosen ? await download(new URL(chosen.file, HERE), (bytes) => (this.bar.value = (runtime.bytes + bytes) / whole)) : await contentOf(this.own);
       const network = await openNetwork(ort, buffer, this.data.classes, chosen?.temperature);
       if (turn !== this.turn) {
         await network.close();
@@ -106,7 +120,7 @@ export class Choice {
       }
       const old = this.current;
       this.current = { network, calibration: chosen?.calibration ?? null };
-      this.tell(this.introduced(chosen, network));
+      this.tell([this.refusal, this.introduced(chosen, network)].filter(Boolean).join(" "), Boolean(this.refusal));
       if (held && [document.body, this.startButton].includes(document.activeElement)) this.message.focus();
       this.changed();
       await old?.network.close();
@@ -115,6 +129,7 @@ export class Choice {
     } finally {
       if (turn === this.turn) {
         this.bar.hidden = true;
+        this.loading = false;
         this.offer();
       }
     }
@@ -126,19 +141,22 @@ export class Choice {
 
   introduced(chosen, network) {
     const map = network.maps ? "" : " It has no second output, maps, and so there is no map to show.";
-    return `${chosen ? chosen.label : network.metadata.name || "Your network"} is ready.${map}`;
+    const until = chosen && this.id === "own" && !this.refusal ? " Until you choose a file, it answers." : "";
+    return `${chosen ? chosen.label : network.metadata.name || "Your network"} is ready.${map}${until}`;
   }
 
   /** Take the reader's own ONNX file; what does not fit is refused before anything is loaded for it. */
   async openOwn(file) {
+    const reading = (this.reading += 1);
     this.choices.querySelector("input[value=own]").checked = true;
-    this.id = "own";
+    Object.assign(this, { id: "own", refusal: "" });
     this.ownPanel.hidden = false;
     this.ownFacts.textContent = "";
     try {
-      const buffer = await file.arrayBuffer();
-      const { metadata } = examine(buffer, this.data.classes);
-      this.own = buffer;
+      const content = file.size > MOST_BYTES ? tooLarge(file.size) : await contentOf(file);
+      if (reading !== this.reading) return; // another was chosen meanwhile
+      const { metadata } = examine(content, this.data.classes);
+      this.own = file;
       const known = [
         ["model", metadata.model],
         ["recipe", metadata.recipe],
@@ -149,15 +167,16 @@ export class Choice {
         ? `${file.name} says of itself: ${known.map(([name, value]) => `${name} ${value}`).join("; ")}.`
         : `${file.name} says nothing of itself: that its logits are in the order ${this.data.classes.join(", ")}, and that it takes grey from 0 to 1, is assumed.`;
     } catch (error) {
+      if (reading !== this.reading) return;
       this.own = null;
-      const unread = error instanceof Refused ? error.message : `${file.name} could not be read.`;
-      this.tell(`${file.name} is refused. ${unread}${this.meanwhile()}`, true);
+      this.refusal = `${file.name} is refused. ${sentence(error)}`;
+      this.tell(this.refusal + this.meanwhile(), true);
       this.startButton.disabled = true;
       return;
     }
     this.tell("");
     this.offer();
-    if (this.current) await this.start();
+    if (this.current || this.loading) await this.start();
     else if (!this.startButton.disabled) this.tell("The file fits. Start the network to run it.");
   }
 }

@@ -7,7 +7,7 @@ import { Answer } from "./answer.js";
 import { Choice } from "./choice.js";
 import { make } from "./dom.js";
 import { download, sentence } from "./network.js";
-import { Sources } from "./sources.js";
+import { OUT_OF_SIGHT, Sources } from "./sources.js";
 import { Speaker } from "./speak.js";
 import { Square } from "./square.js";
 
@@ -15,6 +15,7 @@ const HERE = new URL("./", import.meta.url);
 const LONGEST = 900; // pixels of the picture as it is shown
 const LOOKED_AT = 640; // pixels of the picture as the detector gets it
 const TITLE = document.title;
+const DRAWINGS = ["samples", "drawn"]; // sources whose faces all lie in the same place
 
 class Page {
   constructor(data) {
@@ -30,7 +31,7 @@ class Page {
       frame: () => this.frame(),
     };
     this.sources = new Sources(data, on, () => this.choice.current !== null);
-    this.picture = null;
+    Object.assign(this, { picture: null, putFrom: null, faces: [], facePlace: -1, failure: "" });
     this.stage();
     this.element = make(
       "div",
@@ -81,17 +82,17 @@ class Page {
     this.refresh();
   }
 
-  /** Put a picture on the stage. */
-  put(picture, square = null) {
+  /** Put a picture on the stage. Drawn faces lie where the one before lay: the square stays on the same part of them. */
+  put(picture) {
     if (this.picture !== picture) this.picture?.close();
-    this.picture = picture;
-    Object.assign(this, { faces: [], facePlace: -1 });
+    const { source } = this.sources;
     const { width, height } = picture;
+    const alike = DRAWINGS.includes(source) && source === this.putFrom && width === this.picture?.width && height === this.picture?.height;
+    Object.assign(this, { picture, putFrom: source, faces: [], facePlace: -1 });
     const scale = Math.min(1, LONGEST / Math.max(width, height));
     Object.assign(this.canvas, { width: Math.round(width * scale), height: Math.round(height * scale) });
     this.overlay.style.setProperty("--ratio", width / height);
-    this.square.fit(width, height);
-    if (square) this.square.set(square, false);
+    if (!alike) this.square.fit(width, height);
     this.stageMessage.textContent = picture.note;
     this.paint();
     this.refresh();
@@ -124,32 +125,47 @@ class Page {
     this.wanted = this.face;
     if (this.asking) return;
     this.asking = true;
-    try {
-      while (this.wanted && this.choice.current) {
-        const [face, { network, calibration }] = [this.wanted, this.choice.current];
-        this.wanted = null;
+    while (this.wanted && this.choice.current) {
+      const [face, { network, calibration }] = [this.wanted, this.choice.current];
+      this.wanted = null;
+      try {
         const result = await network.run(face);
-        if (this.choice.current?.network === network) this.answer.show(result, face, { calibration, live: this.sources.camera !== null });
+        if (this.choice.current?.network !== network) continue; // the next one will be asked
+        this.failed("");
+        this.answer.show(result, face, { calibration, live: this.sources.camera !== null });
+      } catch (error) {
+        if (this.choice.current?.network === network) this.failed(sentence(error));
       }
-    } catch (error) {
-      this.choice.tell(sentence(error), true);
-    } finally {
-      this.asking = false;
     }
+    this.asking = false;
+  }
+
+  /** Say why there is no answer, once, and show none of another face; no words: there is one again. */
+  failed(words) {
+    if (words === this.failure) return;
+    this.failure = words;
+    if (words) this.answer.forget();
+    this.choice.tell(words, Boolean(words));
   }
 
   // --- Finding faces ----------------------------------------------------------------------------------------
 
   async findFace() {
+    const held = document.activeElement === this.find; // which loses the focus when it is disabled
+    const { picture } = this;
     this.find.disabled = true;
     try {
-      if (!this.faces?.length || this.sources.camera) this.faces = await this.detect();
+      if (!this.faces.length || this.sources.camera) {
+        const faces = await this.detect();
+        if (picture !== this.picture) return; // they are of the picture before
+        Object.assign(this, { faces, facePlace: -1 });
+      }
       if (!this.faces.length) {
         this.stageMessage.textContent = "No face was found: put the square on it by hand.";
         return;
       }
       const many = this.faces.length;
-      this.facePlace = this.sources.camera ? 0 : (this.facePlace + 1) % many;
+      this.facePlace = (this.facePlace + 1) % many;
       this.square.set(this.faces[this.facePlace]);
       const next = this.sources.camera ? "" : "; the button goes to the next";
       this.stageMessage.textContent = many > 1 ? `The square is on face ${this.facePlace + 1} of ${many}${next}.` : "The square is on the face.";
@@ -157,25 +173,35 @@ class Page {
       this.stageMessage.textContent = `Faces cannot be looked for here. ${sentence(error)}`;
     } finally {
       this.find.disabled = false;
+      if (held && document.activeElement === document.body) this.find.focus();
     }
   }
 
   /** Squares around faces, in whole pixels of the picture, the largest first. */
   async detect() {
-    this.detector ??= import(new URL("detect.js", HERE).href);
-    const { findFaces } = await this.detector;
+    const { findFaces } = await this.prepareDetector();
     const { image, scale } = this.picture.pixels(LOOKED_AT);
     const found = await findFaces(image);
     const whole = (value) => Math.round(value / scale);
     return found.map(({ x, y, side }) => ({ x: whole(x), y: whole(y), side: whole(side) })).sort((a, b) => b.side - a.side);
   }
 
+  /** Load the detector's program, once for the page. */
+  prepareDetector() {
+    this.detector ??= import(new URL("detect.js", HERE).href).catch((error) => {
+      this.detector = null;
+      throw error;
+    });
+    return this.detector;
+  }
+
   async followFace() {
     if (this.looking || !this.following.checked || !this.sources.camera) return;
     this.looking = true;
+    const { picture } = this;
     try {
       const [face] = await this.detect();
-      if (face && this.sources.camera) {
+      if (face && this.sources.camera && picture === this.picture) {
         const mix = (name) => Math.round((this.square.value[name] + face[name]) / 2); // half way: it trembles less
         this.square.set({ x: mix("x"), y: mix("y"), side: mix("side") }, false);
       }
@@ -206,10 +232,12 @@ class Page {
     this.followed.hidden = !(on && this.data.modules.detect);
     this.overlay.classList.toggle("demo-live", on);
     document.title = on ? `● Camera on: ${TITLE}` : TITLE;
+    if (!on) this.refresh(); // words may be older than bars
   }
 
   /** The camera has another picture. */
   frame() {
+    this.faces = []; // those of an earlier moment
     this.paint();
     this.followFace();
     this.refresh();
@@ -217,8 +245,16 @@ class Page {
 
   /** Another network answers. */
   changed() {
+    this.failure = "";
     this.answer.forget();
     this.look();
+    this.keepReady();
+  }
+
+  /** Load what is small and not there yet, so that the page goes on without a connection; what is missing is told when it is asked for. */
+  async keepReady() {
+    const { drawn, detect } = this.data.modules;
+    await Promise.allSettled([drawn && this.sources.prepareDrawing(), detect && this.prepareDetector().then(({ open }) => open())]);
   }
 
   offered() {
@@ -261,7 +297,7 @@ async function main() {
     place.replaceChildren(page.element);
     place.classList.add("demo-ready");
     document.addEventListener("visibilitychange", () => {
-      if (document.hidden) page.sources.stopCamera("The camera was switched off, because this page was out of sight.");
+      if (document.hidden) page.sources.stopCamera(OUT_OF_SIGHT);
     });
   } catch (error) {
     place.replaceChildren(make("p", {}, sentence(error)));

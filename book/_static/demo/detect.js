@@ -16,7 +16,7 @@ const STRIDE = 32; // pixels a cell
 let opening = null;
 
 /** Load the detector, once for the page. */
-const open = () => {
+export const open = () => {
   opening ??= load().catch((error) => {
     opening = null;
     throw error;

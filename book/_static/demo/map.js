@@ -26,8 +26,15 @@ export function evidence({ values, side }, chosen, classes) {
   return { cells: mean.map((value, cell) => values[chosen * area + cell] - value), most };
 }
 
-/** Where in the square the strongest cell lies, in words. */
-export function place(cells, side) {
+/** What a map shows, in words: where the strongest cell lies, and whether it speaks for the word at all. */
+export function mapInWords(cells, side, word) {
+  const where = place(cells, side);
+  return Math.max(...cells) > 0
+    ? `Most speaks for ${word} in ${where}`
+    : `Nothing in it speaks for ${word}; least speaks against it in ${where}`;
+}
+
+function place(cells, side) {
   const strongest = cells.indexOf(Math.max(...cells));
   const third = (position) => Math.floor((3 * (position + 0.5)) / side);
   const rows = ["upper", "middle", "lower"][third(Math.floor(strongest / side))];

@@ -127,11 +127,14 @@ class Network {
       throw new Refused(`For one face it answers with logits of shape (${logits.dims.join(", ")}); expected (1, ${this.classes.length}).`);
     }
     if (!logits.data.every(Number.isFinite)) throw new Refused("Its logits are no finite numbers.");
-    const cells = maps && maps.dims.length === 4 && maps.dims[1] === this.classes.length && maps.dims[2] === maps.dims[3];
+    if (maps && (maps.dims.length !== 4 || maps.dims[0] !== 1 || maps.dims[1] !== this.classes.length || maps.dims[2] !== maps.dims[3])) {
+      throw new Refused(`For one face it gives maps of shape (${maps.dims.join(", ")}); expected (1, ${this.classes.length}, H, H).`);
+    }
+    if (maps && !maps.data.every(Number.isFinite)) throw new Refused("Its maps are no finite numbers.");
     return {
       logits: [...logits.data],
       probs: softmax(logits.data, this.temperature),
-      maps: cells ? { values: maps.data, side: maps.dims[2] } : null,
+      maps: maps ? { values: maps.data, side: maps.dims[2] } : null,
       milliseconds,
     };
   }

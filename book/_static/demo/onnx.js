@@ -12,6 +12,11 @@ export const MOST_BYTES = 200_000_000;
 const FLOAT = 1; // TensorProto.DataType
 const TYPES = ["undefined", "float32", "uint8", "int8", "uint16", "int16", "int32", "int64", "text", "bool", "float16", "float64"];
 
+/** Refuse a file of so many bytes. */
+export function tooLarge(size) {
+  throw new Refused(`The file has ${Math.round(size / 1e6)} MB; more than ${MOST_BYTES / 1e6} MB is too much for this page.`);
+}
+
 /** The fields of a message, one by one: its number, and a number or the bytes of what it holds. */
 function* fields(bytes) {
   let at = 0;
@@ -59,6 +64,10 @@ const shown = ({ type, shape }) => `${type} (${shape ? shape.map((size) => size 
 const fits = (shape, wanted) =>
   shape && shape.length === wanted.length && shape.every((size, axis) => size === wanted[axis] || (size === null && wanted[axis] !== 48));
 
+/** Whether maps can have this shape; sizes that vary are seen when it answers. */
+const fitsMaps = ([images, words, rows, columns, ...more], classes) =>
+  columns !== undefined && more.length === 0 && [1, null].includes(images) && [classes, null].includes(words) && (rows === columns || rows === null || columns === null);
+
 /** What a file is that begins with these bytes, where that is known; an empty text otherwise. */
 function otherKind(bytes) {
   const start = String.fromCharCode(...bytes.subarray(0, 16));
@@ -81,9 +90,7 @@ function otherKind(bytes) {
 export function examine(buffer, classes) {
   const bytes = new Uint8Array(buffer);
   if (bytes.length === 0) throw new Refused("The file is empty.");
-  if (bytes.length > MOST_BYTES) {
-    throw new Refused(`The file has ${Math.round(bytes.length / 1e6)} MB; more than ${MOST_BYTES / 1e6} MB is too much for this page.`);
-  }
+  if (bytes.length > MOST_BYTES) tooLarge(bytes.length);
   const advice = "fercourse export runs/NAME my-network.onnx writes one.";
   const kind = otherKind(bytes);
   if (kind) throw new Refused(`This is no ONNX file but ${kind}: ${advice}`);
@@ -120,6 +127,9 @@ export function examine(buffer, classes) {
   }
   const other = outputs.find(({ name }) => name !== "logits");
   if (other && other.name !== "maps") throw new Refused(`It has an output called ${other.name}; expected logits, and maps at most.`);
+  if (other && (!other.float || (other.shape && !fitsMaps(other.shape, classes.length)))) {
+    throw new Refused(`Its maps are ${shown(other)}; expected float32 (N, ${classes.length}, H, H), one for each word.`);
+  }
   if (metadata.classes && metadata.classes !== classes.join(",")) {
     throw new Refused(`Its metadata give the words as ${metadata.classes}; this page needs ${classes.join(",")}, in this order.`);
   }

@@ -172,6 +172,11 @@ export class Camera {
     wait(next);
   }
 
+  /** Whether it still gives pictures: it can go away before it is watched. */
+  get live() {
+    return this.stream?.getVideoTracks().some((track) => track.readyState === "live") ?? false;
+  }
+
   stop() {
     this.stream?.getTracks().forEach((track) => track.stop());
     this.video.srcObject = null;

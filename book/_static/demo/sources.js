@@ -7,6 +7,11 @@ import { Camera, fromFile, fromGrey, fromImage } from "./picture.js";
 
 const HERE = new URL("./", import.meta.url);
 const DRAWN = 192; // pixels of a face drawn with sliders
+const AWAY = "The camera went away.";
+/** Why the camera is off although nobody stopped it. */
+export const OUT_OF_SIGHT = "The camera was switched off, because this page was out of sight.";
+/** Whether the focus is nowhere, or where it can do nothing any more. */
+const lost = (element) => [document.body, element].includes(document.activeElement);
 
 export class Sources {
   /**
@@ -16,7 +21,8 @@ export class Sources {
    * @param {() => boolean} answered whether a network is there that answers.
    */
   constructor(data, on, answered) {
-    Object.assign(this, { data, on, answered, camera: null, source: null });
+    // `opening` counts what the reader has turned to: a file or a camera that comes later than the next choice is dropped.
+    Object.assign(this, { data, on, answered, camera: null, source: null, opening: 0 });
     this.drawnPanel = make("div", { class: "demo-panel", hidden: true }); // its place is below the face, not above it
     this.element = this.parts();
   }
@@ -41,6 +47,7 @@ export class Sources {
   /** Show one source; the camera is never left on behind another. */
   choose(source) {
     this.source = source;
+    this.opening += 1;
     this.on.chosen(source);
     this.stopCamera();
     this.message.textContent = "";
@@ -79,9 +86,10 @@ export class Sources {
     if (this.sheet.complete && this.sheet.naturalWidth) this.on.put(fromImage(this.sheet, k * side, 0, side));
   }
 
-  async draw() {
-    try {
-      this.drawing ??= import(new URL("drawn.js", HERE).href).then(({ mountSliders }) =>
+  /** Load what draws faces, once for the page. */
+  prepareDrawing() {
+    this.drawing ??= import(new URL("drawn.js", HERE).href)
+      .then(({ mountSliders }) =>
         mountSliders(
           this.panels.drawn,
           (face) => {
@@ -90,8 +98,17 @@ export class Sources {
           },
           { size: DRAWN },
         ),
-      );
-      await this.drawing;
+      )
+      .catch((error) => {
+        this.drawing = null;
+        throw error;
+      });
+    return this.drawing;
+  }
+
+  async draw() {
+    try {
+      await this.prepareDrawing();
       if (this.source === "drawn" && this.drawnFace) this.on.put(fromGrey(this.drawnFace, DRAWN));
     } catch (error) {
       this.message.textContent = `Faces cannot be drawn here. ${sentence(error)}`;
@@ -105,6 +122,7 @@ export class Sources {
       accept: "image/*",
       onchange: () => {
         if (input.files[0]) this.open(input.files[0]);
+        input.value = ""; // the same file is another choice, after one of another source
       },
     });
     return make(
@@ -118,7 +136,7 @@ export class Sources {
 
   async open(file) {
     this.switchTo("file");
-    const turn = (this.opening = (this.opening ?? 0) + 1);
+    const turn = (this.opening += 1);
     this.message.textContent = "Reading the picture.";
     try {
       const picture = await fromFile(file);
@@ -146,17 +164,21 @@ export class Sources {
   }
 
   async openCamera() {
+    const turn = this.opening;
+    const held = document.activeElement === this.startCamera; // which loses the focus when it is disabled
     this.startCamera.disabled = true;
     this.message.textContent = "Waiting for the camera.";
     try {
-      const camera = await Camera.open(() => this.stopCamera("The camera went away."));
-      if (this.source !== "camera") {
-        camera.stop(); // the reader has gone on to another source
-        return;
+      const camera = await Camera.open(() => this.stopCamera(AWAY));
+      if (turn !== this.opening || document.hidden || !camera.live) {
+        camera.stop();
+        if (turn === this.opening) this.message.textContent = document.hidden ? OUT_OF_SIGHT : AWAY;
+        return; // otherwise the reader has gone on to another source
       }
       this.camera = camera;
       this.cameraIs(true);
-      this.message.textContent = this.answered() ? "" : "The camera is on; the network is not started yet.";
+      if (held && lost(this.startCamera)) this.endCamera.focus();
+      this.message.textContent = this.answered() ? "The camera is on." : "The camera is on; the network is not started yet.";
       let size = "";
       camera.watch(() => {
         if (document.hidden) return;
@@ -166,9 +188,10 @@ export class Sources {
         this.on.frame();
       });
     } catch (error) {
-      this.message.textContent = sentence(error);
+      if (turn === this.opening) this.message.textContent = sentence(error);
     } finally {
       this.startCamera.disabled = false;
+      if (held && !this.camera && lost(this.startCamera)) this.startCamera.focus();
     }
   }
 

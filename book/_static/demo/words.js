@@ -50,8 +50,9 @@ export function inWords(probs, classes, calibration) {
 const NO_RECORD = "How often it is right when it is this sure is not known here: this file brings no record.";
 
 function backing({ from, to, count: n, hits }, rate, { split }) {
+  const range = from > 0 ? `between ${percent(from)} and ${percent(to)}` : `at most ${percent(to)}`;
   return (
-    `Of FER-2013's ${split} images on which the share of its first word was between ${percent(from)} and ${percent(to)}, ` +
+    `Of FER-2013's ${split} images on which the share of its first word was ${range}, ` +
     `that word was the label of ${count(hits)} in ${count(n)}: ${percent(rate)}.`
   );
 }
