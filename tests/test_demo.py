@@ -579,6 +579,20 @@ def test_the_square_is_moved_by_keyboard(wide: Any, tmp_path: Path) -> None:
     assert place(wide) == (100, 0, 400)
 
 
+def test_the_map_is_told_as_it_is(tab: Any, address: str) -> None:
+    told = tab.evaluate(
+        """async ([folder, maps]) => {
+          const { mapInWords } = await import(folder + "map.js");
+          return maps.map((cells) => mapInWords(cells, 3, "sad"));
+        }""",
+        [f"{address}_static/demo/", [[0, 0, 0, 0, 0, 0, -1, 0, 2], [-3, -1, -2, -3, -3, -3, -3, -3, -3]]],
+    )
+    assert told == [
+        "Most speaks for sad in the lower right",
+        "Nothing in it speaks for sad; least speaks against it in the upper middle",
+    ]
+
+
 def test_the_square_is_moved_by_pointer(wide: Any) -> None:
     wide.locator(".demo-stage").evaluate("stage => stage.scrollIntoView({ block: 'center' })")
     box = wide.locator(".demo-stage").bounding_box()
@@ -673,6 +687,63 @@ def test_a_large_photograph_is_made_smaller(tab: Any) -> None:
     assert np.abs(seen_face(tab).astype(int) - 90).max() <= 1
 
 
+def test_a_picture_that_is_read_too_late_is_dropped(tab: Any) -> None:
+    tab.evaluate(
+        """() => {
+          const read = createImageBitmap;
+          window.createImageBitmap = async (...given) => {
+            const bitmap = await read(...given);
+            await new Promise((go) => (window.go = go));
+            return bitmap;
+          };
+        }"""
+    )
+    before = seen_face(tab)
+    tab.click("text=A file")
+    tab.set_input_files("#demo-file", picture_file("late.png", png(64, 64)))
+    tab.wait_for_function("Boolean(window.go)")
+    tab.click("text=Drawn faces")
+    tab.evaluate("() => go()")
+    tab.wait_for_timeout(300)
+    assert np.array_equal(seen_face(tab), before)
+    assert "Read" not in messages(tab)
+    assert tab.input_value("#demo-file") == "", "the same file cannot be chosen again"
+
+
+def test_the_square_stays_on_the_same_part_of_drawn_faces(tab: Any) -> None:
+    tab.focus(".demo-square")
+    for key in ("-", "-", "ArrowDown"):
+        tab.keyboard.press(key)
+    chosen = place(tab)
+    tab.locator("input[name=demo-sample][value='3']").check(force=True)
+    assert place(tab) == chosen
+    tab.click("text=A file")
+    tab.set_input_files("#demo-file", picture_file("small.png", png(64, 64)))
+    says(tab, "Read: 64")
+    assert place(tab) == (0, 0, 64)
+
+
+@pytest.mark.usefixtures("runtime")
+def test_faces_of_one_picture_are_not_put_on_another(tab: Any, data: dict[str, Any]) -> None:
+    if not data["modules"]["detect"]:
+        pytest.skip("npm brought the runtime, but not the detector")
+    held: list[Any] = []
+    tab.route("**/detector.onnx", lambda route: held.append(route))
+    tab.click("text=A file")
+    tab.set_input_files("#demo-file", ROOT / "book" / "_static" / "welcome.png")
+    says(tab, "Read: ")
+    tab.click("text=Find the face")
+    assert within(tab, lambda: bool(held))
+    tab.set_input_files("#demo-file", picture_file("other.png", png(64, 64)))
+    says(tab, "Read: 64 × 64")
+    for route in held:
+        route.continue_()
+    tab.wait_for_function("!document.querySelector('.demo-stage-side button').disabled")
+    tab.wait_for_timeout(500)
+    assert place(tab) == (0, 0, 64)
+    assert "The square is on" not in messages(tab)
+
+
 GIVE = """([kind, name, content]) => {
   const bytes = Uint8Array.from(atob(content), (letter) => letter.charCodeAt(0));
   const given = new DataTransfer();
@@ -731,6 +802,24 @@ def filming(browser: Any) -> Iterator[Any]:
     started.close()
 
 
+#: Keeps the cameras that the page was given, and can make the next one wait.
+STREAMS = """
+  window.streams = [];
+  const ask = navigator.mediaDevices.getUserMedia.bind(navigator.mediaDevices);
+  navigator.mediaDevices.getUserMedia = async (wanted) => {
+    const stream = await ask(wanted);
+    window.streams.push(stream);
+    await window.wait;
+    return stream;
+  };
+"""
+ENDED = "() => streams.every((one) => one.getTracks().every(({ readyState }) => readyState === 'ended'))"
+HIDE = """() => {
+  Object.defineProperty(document, "hidden", { value: true, configurable: true });
+  document.dispatchEvent(new Event("visibilitychange"));
+}"""
+
+
 def film(tab: Any) -> Any:
     tab.click("text=Your camera")
     tab.click("text=Start the camera")
@@ -739,7 +828,7 @@ def film(tab: Any) -> Any:
 
 @pytest.mark.usefixtures("runtime")
 def test_the_camera_is_seen_to_be_on_and_goes_off(tabs: Callable, filming: Any, address: str) -> None:
-    tab = ready(tabs(address, filming, permissions=["camera"]))
+    tab = ready(tabs(address, filming, permissions=["camera"], script=STREAMS))
     assert not tab.evaluate("document.title").startswith("●")
     start(film(tab))
     tab.wait_for_selector(".demo-on:visible")
@@ -747,28 +836,61 @@ def test_the_camera_is_seen_to_be_on_and_goes_off(tabs: Callable, filming: Any, 
     tab.wait_for_function("/frames a second/.test(document.querySelector('.demo-numbers').textContent)")
     before = seen_face(tab)
     assert within(tab, lambda: not np.array_equal(seen_face(tab), before)), "the picture stands still"
+    assert not tab.evaluate(ENDED)
     tab.click("text=Stop the camera")
     assert "off" in messages(tab)
+    assert tab.evaluate(ENDED)
     assert not tab.locator(".demo-on").is_visible()
     assert not tab.evaluate("document.title").startswith("●")
     before = seen_face(tab)
     tab.wait_for_timeout(400)
     assert np.array_equal(seen_face(tab), before)
+    assert f"({max(shares(tab)):.0%})" in tab.inner_text(".demo-summary"), "the words are of an earlier frame"
     assert tab.evaluate("document.activeElement.textContent") == "Start the camera"
     # Another source, and a page out of sight, switch it off as well.
     tab.click("text=Start the camera")
     tab.wait_for_selector(".demo-on:visible")
     tab.click("text=Drawn faces")
     assert not tab.locator(".demo-on").is_visible()
+    assert tab.evaluate(ENDED)
     film(tab).wait_for_selector(".demo-on:visible")
-    tab.evaluate(
-        """() => {
-          Object.defineProperty(document, "hidden", { value: true, configurable: true });
-          document.dispatchEvent(new Event("visibilitychange"));
-        }"""
-    )
+    assert not tab.evaluate(ENDED)
+    tab.evaluate(HIDE)
     assert "out of sight" in says(tab, "switched off")
     assert not tab.locator(".demo-on").is_visible()
+    assert tab.evaluate(ENDED)
+
+
+@pytest.mark.parametrize("meanwhile", ["out of sight", "another source", "away and back"])
+def test_a_camera_that_comes_too_late_is_switched_off(
+    tabs: Callable, filming: Any, address: str, meanwhile: str
+) -> None:
+    tab = ready(tabs(address, filming, permissions=["camera"], script=STREAMS))
+    tab.evaluate("() => { window.wait = new Promise((go) => (window.go = go)); }")
+    film(tab)
+    assert within(tab, lambda: tab.evaluate("streams.length > 0"))
+    if meanwhile == "out of sight":
+        tab.evaluate(HIDE)
+    else:
+        tab.click("text=Drawn faces")
+    if meanwhile == "away and back":
+        tab.click("text=Your camera")
+    tab.evaluate("() => go()")
+    assert within(tab, lambda: tab.evaluate(ENDED))
+    assert ("out of sight" in messages(tab)) == (meanwhile == "out of sight")
+    assert not tab.locator(".demo-on").is_visible()
+    assert tab.locator("text=Start the camera").is_enabled()
+
+
+def test_the_keyboard_keeps_its_place_when_the_camera_goes_on(
+    tabs: Callable, filming: Any, address: str
+) -> None:
+    tab = ready(tabs(address, filming, permissions=["camera"]))
+    tab.click("text=Your camera")
+    tab.focus("text=Start the camera")
+    tab.keyboard.press("Enter")
+    says(tab, "The camera is on")
+    assert within(tab, lambda: tab.evaluate("document.activeElement.textContent") == "Stop the camera")
 
 
 @pytest.mark.usefixtures("runtime")
@@ -783,12 +905,14 @@ def test_the_camera_does_not_make_it_chatter(tabs: Callable, filming: Any, addre
     )
     tab.wait_for_timeout(5000)
     assert tab.evaluate("window.told") <= 1
+    assert within(tab, lambda: tab.evaluate("window.told") > 0), "it says nothing at all"
 
 
 def test_a_refused_camera_is_answered_in_words(tabs: Callable, filming: Any, address: str) -> None:
     tab = film(ready(tabs(address, filming, permissions=[])))
     assert "everything else here works without" in says(tab, "The camera was refused")
     assert tab.locator("text=Start the camera").is_enabled()
+    assert within(tab, lambda: tab.evaluate("document.activeElement.textContent") == "Start the camera")
 
 
 def test_no_camera_is_answered_in_words(tabs: Callable, address: str) -> None:
@@ -943,6 +1067,14 @@ REFUSED = {
         "an output called probs",
     ),
     "another order": (lambda: little_network(classes=",".join(sorted(EMOTIONS))), "in this order"),
+    "other maps": (
+        lambda: little_network(outputs=[LOGITS, ("maps", 1, ["N", 256, 6, 6])]),
+        r"maps are float32 \(N, 256, 6, 6\); expected float32 \(N, 7, H, H\)",
+    ),
+    "maps that are no square": (
+        lambda: little_network(outputs=[LOGITS, ("maps", 1, ["N", 7, 6, 5])]),
+        r"maps are float32 \(N, 7, 6, 5\)",
+    ),
     "weights outside": (lambda: little_network(outside=True), "weights lie in another file"),
 }
 
@@ -972,8 +1104,76 @@ def test_a_network_that_cannot_run_is_refused(started: Any) -> None:
     model.graph.node[0].op_type = "FlattenWell"
     found = own(started, model.SerializeToString())
     assert "FlattenWell" in says(found, "cannot load this network.*goes on answering")
-    started.click("text=Drawn faces")
+    before = shares(started)
+    started.locator("input[name=demo-sample][value='3']").check(force=True)
+    assert other_shares(started, before) != before
     assert sum(shares(started)) == pytest.approx(1, abs=0.005)
+
+
+#: Answers grey, with which it is tried when it is loaded, and nothing that has a darker pixel.
+def failing_network() -> bytes:
+    onnx = pytest.importorskip("onnx")
+    model = onnx.load_from_string(little_network())
+    model.graph.initializer.append(onnx.numpy_helper.from_array(np.float32([0.5]), "half"))
+    for node in (
+        onnx.helper.make_node("Sqrt", ["less"], ["root"]),
+        onnx.helper.make_node("Sub", ["images", "half"], ["less"]),
+    ):
+        model.graph.node.insert(0, node)
+    model.graph.node[2].input[0] = "root"
+    return model.SerializeToString()
+
+
+def test_a_network_that_fails_shows_no_answer_of_another_face(started: Any) -> None:
+    own(started, failing_network())
+    says(started, "no finite numbers")
+    assert within(started, lambda: not started.locator(".demo-summary").is_visible())
+    assert not started.locator(".demo-pictures figure").nth(1).is_visible()
+    started.click("text=float32")
+    says(started, "float32 is ready")
+    started.wait_for_selector(".demo-summary:visible")
+    assert "no finite" not in messages(started)
+
+
+@pytest.mark.usefixtures("runtime")
+def test_of_two_networks_on_their_way_the_last_one_counts(tab: Any) -> None:
+    held: list[Any] = []
+    tab.route("**/small.onnx", lambda route: held.append(route))
+    tab.click(".demo-start")
+    assert within(tab, lambda: bool(held))
+    tab.click("text=int8")
+    says(tab, "int8 is ready")
+    held.pop().continue_()
+    tab.wait_for_timeout(500)
+    assert "float32" not in messages(tab)
+    assert tab.locator("input[name=demo-network][value=int8]").is_checked()
+
+
+@pytest.mark.usefixtures("runtime")
+def test_a_file_of_ones_own_that_comes_while_another_network_loads(tab: Any) -> None:
+    held: list[Any] = []
+    tab.route("**/small.onnx", lambda route: held.append(route))
+    tab.click(".demo-start")
+    assert within(tab, lambda: bool(held))
+    own(tab, b"", "empty.onnx")
+    says(tab, "empty.onnx is refused")
+    held.pop().continue_()
+    assert "empty.onnx is refused" in says(tab, "float32 is ready")
+    own(tab, little_network(name="mine"))
+    says(tab, "mine is ready")
+
+
+@pytest.mark.usefixtures("runtime")
+def test_a_file_of_ones_own_is_started_where_another_was_loading(tab: Any) -> None:
+    held: list[Any] = []
+    tab.route("**/small.onnx", lambda route: held.append(route))
+    tab.click(".demo-start")
+    assert within(tab, lambda: bool(held))
+    own(tab, little_network(name="mine"))
+    says(tab, "mine is ready")
+    held.pop().continue_()
+    tab.wait_for_timeout(500)
+    assert "float32" not in messages(tab)
 
 
 @pytest.mark.usefixtures("runtime")
@@ -1007,6 +1207,10 @@ def test_an_export_of_chapter_12_runs(tab: Any) -> None:
     tab.click("text=float32")
     says(tab, "float32 is ready")
     tab.locator(".demo-pictures figure").nth(1).wait_for(state="visible")
+    # And back: the same file is asked once more.
+    tab.click("text=your own file")
+    says(tab, "basic_cnn-quick-seed3 is ready")
+    assert within(tab, lambda: shares(tab) == pytest.approx(expected, abs=0.0006))
 
 
 def test_a_network_is_dropped(tab: Any) -> None:
@@ -1105,10 +1309,19 @@ def test_everyone_can_read_it_on_every_screen(
         assert small == 0, "smaller than a finger"
 
 
-def test_once_loaded_it_needs_no_network(started: Any) -> None:
+def test_once_loaded_it_needs_no_network(started: Any, data: dict[str, Any]) -> None:
+    assert within(started, lambda: any("drawn.js" in url for url in started.asked))
+    started.wait_for_load_state("networkidle")
     started.context.set_offline(True)
     asked = len(started.asked)
     before = shares(started)
     started.locator("input[name=demo-sample][value='3']").check(force=True)
     assert other_shares(started, before) != before
+    started.click("text=Draw one")
+    started.wait_for_selector(".demo-panel input[type=range]:visible")
+    started.click("text=A file")
+    started.set_input_files("#demo-file", ROOT / "book" / "_static" / "welcome.png")
+    says(started, "Read: ")
+    if data["modules"]["detect"]:
+        says(started, r"The square is on face 1 of \d+")
     assert not [url for url in started.asked[asked:] if not url.startswith(("blob:", "data:"))]
