@@ -561,14 +561,14 @@ def test_ctrl_c_keeps_what_is_done(tmp_path: Path, faces: np.ndarray, capsys, mo
 
     for number in range(4):
         Image.fromarray(faces[number]).save(tmp_path / f"{number}.png")
-    right = command_module.answer
+    right = command_module.look
 
     def stopped(path: Path, *others):
         if path.name == "2.png":
             raise KeyboardInterrupt
         return right(path, *others)
 
-    monkeypatch.setattr(command_module, "answer", stopped)
+    monkeypatch.setattr(command_module, "look", stopped)
     code, out, err = command(capsys, tmp_path, "--faces", "whole", "--json")
     assert code == 130
     assert len(json.loads(out)["pictures"]) == 2
