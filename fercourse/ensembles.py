@@ -22,7 +22,10 @@ from fercourse.records import RECORDS, kept_split
 
 FOLDER = "ensembles"
 _NAME = re.compile(r"[A-Za-z0-9_=-][A-Za-z0-9_.=-]{0,99}")
-_KEYS = {"format", "name", "rule", "candidates", "picks", "nll", "tta", "fingerprint", "environment", "val"}
+_KEYS = {
+    "format", "name", "rule", "candidates", "marks", "picks", "nll", "tta", "fingerprint", "environment",
+    "val",
+}  # fmt: skip
 
 
 @dataclass(frozen=True, eq=False)

@@ -84,6 +84,11 @@ def fill(folder: Path, seeds: int, grids: tuple[str, ...] = SHOWN_GRIDS) -> Path
     return folder
 
 
+def test_an_ensemble_says_where_its_networks_were_trained(results: Path) -> None:
+    write_made_up_ensemble(results)
+    assert ingredients.strong_table().frame.loc["ensemble both", "seeds"] == "2 networks, CPU"
+
+
 def write_made_up_ensemble(folder: Path) -> None:
     """An ensemble of two networks that never were."""
     random, table = np.random.default_rng(8), official()
@@ -94,7 +99,7 @@ def write_made_up_ensemble(folder: Path) -> None:
         logits = {split: random.normal(size=(len(values), 7)) for split, values in labels.items()}
         for split, values in labels.items():
             logits[split][np.arange(len(values)), values] += 2
-        known = Candidate(name, {}, "ten-crop", OFFICIAL_FINGERPRINT, "", logits, labels, twins)
+        known = Candidate(name, {}, "ten-crop", OFFICIAL_FINGERPRINT, "CPU, ten-crop", logits, labels, twins)
         candidates.append(known)
     write_ensemble(build_ensemble(candidates), "both", {}, folder)
 
@@ -303,14 +308,16 @@ def test_volatility_is_of_the_changes() -> None:
 
 
 @pytest.mark.parametrize("more", [True, False])
-def test_volatility_is_told(results: Path, more: bool) -> None:
+@pytest.mark.parametrize("seeds", [2, 3])
+def test_volatility_is_told(results: Path, more: bool, seeds: int) -> None:
     for row in GRIDS["paper2"]()[:2]:
         swings = (row.model == "resnet50v2") == more
-        for seed in range(2):
+        for seed in range(seeds):
             curve = [0.5, 0.6] * 25 if swings else epochs_of(0.3, 0.001 * seed)
             add(results, row, seed, val_accuracy=curve)
     told = paper2.volatility_told()[-1]
-    assert f"is {'more' if more else 'less'} volatile than the basic CNN, every seed of it" in told
+    assert f"is {'more' if more else 'less'} volatile than the basic CNN" in told
+    assert ("every seed of it" if seeds == 3 else "in what is recorded, 2 seeds: too few to say more") in told
 
 
 @pytest.mark.parametrize("hard", ["disgust", "fear"])

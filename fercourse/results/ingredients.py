@@ -212,7 +212,7 @@ def strong_table() -> Shown:
             VIEWS.get(found["tta"], VIEWS["none"]): _of_ensemble(found, "test"),
             "without twins": _of_ensemble(found, "test", without_twins=True),
             "val": _of_ensemble(found, "val"),
-            "seeds": counted(len(set(found["picks"])), "network"),
+            "seeds": ", ".join([counted(len(set(found["picks"])), "network"), *_marks(found)]),
         }
         for found in load_ensembles()
     } or {"ensemble": dict.fromkeys(next(iter(frame.values())), PENDING)}
@@ -222,6 +222,11 @@ def strong_table() -> Shown:
         "networks that answer together": pd.DataFrame(together).T,
     }
     return Shown(caption, parts)
+
+
+def _marks(found: Mapping[str, Any]) -> list[str]:
+    """Return what must be said of an ensemble's networks; a column says how they were evaluated."""
+    return sorted({mark for marks in found["marks"] for mark in marks.split(", ")} - set(VIEWS))
 
 
 def _of_ensemble(found: Mapping[str, Any], split: str, *, without_twins: bool = False) -> str:

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from fercourse.data.faces import EMOTIONS, SPLITS
+from fercourse.evaluate.significance import FEWEST_SEEDS
 from fercourse.papers import EARLY
 from fercourse.results.recorded import PENDING, Group, groups
 from fercourse.results.shown import (
@@ -282,10 +283,12 @@ def volatility_told() -> list[str]:
         basic, resnet = (volatility(curves(group)) for group in networks)
         more = resnet.mean() > basic.mean()
         apart = resnet.min() > basic.max() if more else resnet.max() < basic.min()
+        how = ", every seed of it" if apart else " on average, but the seeds overlap"
+        if (fewest := min(len(basic), len(resnet))) < FEWEST_SEEDS:
+            how = f" in what is recorded, {counted(fewest, 'seed')}: too few to say more"
         told.append(
-            f"{pair}, ResNet50V2 is {'more' if more else 'less'} volatile than the basic CNN"
-            f"{', every seed of it' if apart else ' on average, but the seeds overlap'} ({resnet.mean():.2f} "
-            f"and {basic.mean():.2f} points)."
+            f"{pair}, ResNet50V2 is {'more' if more else 'less'} volatile than the basic CNN{how} "
+            f"({resnet.mean():.2f} and {basic.mean():.2f} points)."
         )
     return told
 
