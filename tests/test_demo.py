@@ -24,6 +24,7 @@ import nbformat
 import numpy as np
 import pytest
 import test_book
+from bs4 import BeautifulSoup
 from PIL import Image
 from served import served
 from test_book import AT_REST, AXE, FOLLOWED, GRAVE, SEEN
@@ -88,6 +89,17 @@ def test_the_count_is_that_of_the_measured_network(extension: Any) -> None:
         assert all(part["count"] >= extension.LEAST_IMAGES for part in counted["bins"])
         assert counted["bins"][-1]["to"] == 1
         assert one["bytes"] == (SMALL / one["file"]).stat().st_size
+
+
+def test_how_often_each_word_is_found_is_said(extension: Any) -> None:
+    facts = json.loads((SMALL / "small.json").read_text())
+    words = BeautifulSoup(extension.recall_sentence(facts), "html.parser").get_text()
+    low, high = facts["test"]["accuracy_interval"]
+    assert f"(95% interval: {low:.1%} to {high:.1%})" in words
+    for word, share in zip(facts["classes"], facts["test"]["recall"], strict=True):
+        assert f"{word} in {share:.0%}" in words
+    assert words.index("happy") < words.index("disgust")
+    assert "Pending" in extension.recall_sentence({})
 
 
 def test_without_the_network_the_page_says_so(extension: Any, tmp_path: Path) -> None:

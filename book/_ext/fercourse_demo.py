@@ -180,8 +180,25 @@ def calibration_table(counted: Mapping[str, Any] | None) -> str:
     )
 
 
+def recall_sentence(facts: Mapping[str, Any]) -> str:
+    """Return how often the network is right on test, with the interval, and how often it finds each word."""
+    if not facts:
+        return "<p>Pending: there is no record of the network here.</p>"
+    test, n = facts["test"], facts["data"]["sizes"]["test"]
+    low, high = test["accuracy_interval"]
+    order = sorted(zip(test["recall"], facts["classes"], strict=True), reverse=True)
+    (most, first), *others = [(f"{share:.0%}", f"<em>{word}</em>") for share, word in order]
+    listed = ", ".join(f"{word} in {share}" for share, word in others[:-1])
+    accuracy = facts["files"][next(iter(LABELS))]["test"]["accuracy"]
+    return (
+        f"<p>In float32 it is right for {accuracy:.1%} of FER-2013's {n:,} test images (95% interval: "
+        f"{low:.1%} to {high:.1%}). It does not find all words equally often: {first} in {most} of its "
+        f"images, {listed}, and {others[-1][1]} in {others[-1][0]}.</p>"
+    )
+
+
 class Demo(SphinxDirective):
-    """``{demo} app``: the part that the script fills in; ``{demo} calibration``: a table at once."""
+    """``{demo} app``: the part that the script fills in; ``calibration``, ``recall``: what was measured."""
 
     required_arguments = 1
 
@@ -189,10 +206,12 @@ class Demo(SphinxDirective):
         if self.arguments[0] == "calibration":
             found = _now["data"]["networks"]
             inside = calibration_table(found[0]["calibration"] if found else None)
+        elif self.arguments[0] == "recall":
+            inside = recall_sentence(_now["facts"])
         elif self.arguments[0] == "app":
             inside = f'<div class="demo"><p>{WAITING}</p></div>'
         else:
-            raise self.error(f"{self.arguments[0]!r} is no part of the page: app or calibration")
+            raise self.error(f"{self.arguments[0]!r} is no part of the page: app, calibration or recall")
         return [nodes.raw("", inside, format="html")]
 
 

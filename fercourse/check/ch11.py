@@ -1145,7 +1145,7 @@ def _judge_mixup_step(answer: Any) -> str:
             r"a second time|already been freed": "backward is called twice on the same graph: add the losses up first, and call it once.",
         },
     )
-    return "Targets between two classes, and images between two faces: nobody has ever seen them, and they help to train."
+    return "Targets between two classes, and images between two faces: nobody has ever seen them, and a network can be trained on them."
 
 
 mixup_step = Exercise("ch11", "mixup_step", _judge_mixup_step)
