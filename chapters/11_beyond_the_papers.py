@@ -539,18 +539,17 @@ print("A few points at most, which four seeds do not settle: no claim.")
 # > **Predict.** Average the four plain networks. Will the average be as good as the mean of the four, as the best of them, or
 # > better than the best?
 
-# %%
+# %% tags=["nbval-ignore-output"]
 members = [probs_of(m, test_x) for m in trained["cross-entropy"]]
 together = accuracy(torch.stack(members).mean(0))
 alone = [accuracy(probs) for probs in members]
+print("together", f"{together:.1%}")
+print("alone   ", ", ".join(f"{share:.1%}" for share in alone))
+
+# %%
 assert together > np.mean(alone) + 0.01
 assert together > max(alone)
 print("More than a point ahead of the mean member; ahead of the best, too.")
-
-# %% tags=["nbval-ignore-output"]
-print(
-    f"together {together:.1%}; alone", [f"{share:.1%}" for share in alone]
-)
 
 # %% [markdown]
 # This one shows at once. Where the members disagree, the mistakes of one are outvoted by the others. It needs no new idea, and costs
@@ -901,19 +900,17 @@ print(
 # **Test-time augmentation** shows the network several views of the same image and averages the probabilities. The views must be fixed, the
 # image and its mirror image, or ten crops; random ones give another result at every call, and the temptation to call again.
 
-# %%
+# %% tags=["nbval-ignore-output"]
 flipped = [probs_of(m, test_x.flip(3)) for m in trained["cross-entropy"]]
 twice = [
     accuracy((a + b) / 2) for a, b in zip(members, flipped, strict=True)
 ]
-gains = np.array(twice) - alone
+gains = 100 * (np.array(twice) - alone)
+print(f"{gains.mean():+.1f} points on average; each seed:", gains.round(1))
+
+# %%
 assert gains.mean() > 0
 print("Asking twice helps on average over the seeds.")
-
-# %% tags=["nbval-ignore-output"]
-print(
-    f"{100 * gains.mean():+.1f} points; each seed:", (100 * gains).round(1)
-)
 
 # %% [markdown]
 # Here even a small gain can be seen, because each network is compared with itself: the luck of its seed is in both numbers.

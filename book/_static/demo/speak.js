@@ -9,7 +9,7 @@ const SLOW = 6000; // at most one announcement in that time while the camera is 
 export class Speaker {
   constructor() {
     this.element = make("p", { role: "status", "aria-live": "polite", class: "visually-hidden" });
-    Object.assign(this, { timer: 0, last: -Infinity, key: "" });
+    Object.assign(this, { timer: 0, last: -Infinity, key: "", untold: null });
   }
 
   /** Say it once nothing has changed for a moment. */
@@ -20,16 +20,16 @@ export class Speaker {
     }, SETTLED);
   }
 
-  /** Say it only if `key` has changed, has stayed for a moment, and nothing was said lately. */
+  /** Say it only if `key` has changed, has stayed for a moment or never does, and nothing was said lately. */
   slowly(words, key) {
-    if (key !== this.key) {
-      this.key = key;
-      this.since = performance.now();
-      this.told = false;
-    }
     const now = performance.now();
-    if (this.told || now - this.since < SETTLED || now - this.last < SLOW) return;
-    Object.assign(this, { told: true, last: now });
+    if (key !== this.key) Object.assign(this, { key, since: now, told: false });
+    if (this.told) return;
+    this.untold ??= now; // since when there is something to say
+    const stays = now - this.since >= SETTLED;
+    const never = now - this.untold >= SLOW; // who cannot see the bars hears of an answer that does not settle, too
+    if (now - this.last < SLOW || !(stays || never)) return;
+    Object.assign(this, { told: true, last: now, untold: null });
     this.element.textContent = words;
   }
 }
