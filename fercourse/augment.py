@@ -233,6 +233,16 @@ def resample(images: Tensor, frame: Tensor | None, crop: Tensor | None, *, fill:
     return batch
 
 
+def shrink(images: Tensor, side: int) -> Tensor:
+    """Return images (B, C, S, S) as (B, C, side, side): each pixel a weighted mean of those it covers.
+
+    torchvision's antialiased bilinear resize. As it is for a ``side`` of S.
+    """
+    if images.shape[-1] == side:
+        return images
+    return F.interpolate(images, (side, side), mode="bilinear", antialias=True, align_corners=False)
+
+
 def erase(images: Tensor, draws: Draws, value: float = 0.0) -> Tensor:
     """Return images (B, C, S, S) with the box ``draws.erase`` of each set to ``value``."""
     if draws.erase is None:

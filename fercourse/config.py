@@ -14,6 +14,8 @@ from fercourse.augmentation import Augmentation
 from fercourse.errors import FercourseError, nearest, shown
 
 OPTIMIZERS = ("adam", "adamw", "sgd")
+#: Pixels a side of FER-2013's images.
+WHOLE = 48
 #: What a float can hold; whole numbers can be greater.
 _GREATEST = sys.float_info.max
 SCHEDULES = ("plateau", "one_cycle", "cosine", "constant")
@@ -30,6 +32,7 @@ LATER: Mapping[str, Any] = {
     "teacher": "none",
     "teacher_share": 0.9,
     "teacher_temperature": 4.0,
+    "sizes": (),
 }
 #: Names of runs: no path leads out of their folder.
 _RUNS = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.=-]*(\+[A-Za-z0-9_][A-Za-z0-9_.=-]*)*")
@@ -82,6 +85,8 @@ class TrainConfig:
             networks whose shares of the same picture are learnt too.
         teacher_share: the part of the loss that is the teachers'.
         teacher_temperature: what teachers' and student's logits are divided by in that part.
+        sizes: smaller images first: pairs (share, pixels), both rising. Up to that share of the epochs,
+            images are shrunk to that many pixels a side after augmentation; afterwards they are whole.
         precision: auto, fp32, bf16 or fp16 (see `fercourse.device.pick_precision`).
 
     Raises:
@@ -117,6 +122,7 @@ class TrainConfig:
     teacher: str = "none"
     teacher_share: float = 0.9
     teacher_temperature: float = 4.0
+    sizes: tuple[tuple[float, int], ...] = ()
 
     def __post_init__(self) -> None:
         from fercourse.models import MODELS  # torch is needed from here on, not for reading recipes
@@ -178,6 +184,20 @@ class TrainConfig:
             _fail("teacher", self.teacher, "'none', or names of runs, joined by '+'")
         if self.max_steps is not None:
             _number("max_steps", self.max_steps, 1, infinity, whole=True)
+        object.__setattr__(self, "sizes", _checked_sizes(self.sizes))
+
+    def side(self, epoch: int) -> int:
+        """Return the pixels a side of the images of an epoch (counted from 0), as ``sizes`` says."""
+        for share, pixels in self.sizes:
+            if epoch < math.floor(share * self.epochs + 1e-9):  # 0.29 * 100 is 28.999...
+                return pixels
+        return WHOLE
+
+    @property
+    def work(self) -> float:
+        """Mean share of a whole image's pixels that an epoch's images have: 1 without ``sizes``."""
+        sides = [self.side(epoch) for epoch in range(self.epochs)] or [WHOLE]
+        return sum(side**2 for side in sides) / (len(sides) * WHOLE**2)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the configuration as plain JSON values (tuples become lists).
@@ -186,7 +206,9 @@ class TrainConfig:
         named and resumed as it always was.
         """
         values = _plain(asdict(self))
-        return {key: value for key, value in values.items() if key not in LATER or LATER[key] != value}
+        return {
+            key: value for key, value in values.items() if key not in LATER or _plain(LATER[key]) != value
+        }
 
 
 def _check_options(model: str, options: Mapping[str, Any]) -> None:
@@ -218,6 +240,27 @@ def _check_options(model: str, options: Mapping[str, Any]) -> None:
         elif value is not None or isinstance(default, (int, float)):
             whole = default is None or isinstance(default, int)
             _number(name, value, 0, 100_000, whole=whole)
+
+
+def _checked_sizes(sizes: Any) -> tuple[tuple[float, int], ...]:
+    """Return the pairs of ``sizes`` as tuples; raise FercourseError where they are none, or do not rise."""
+    expected = (
+        f"pairs of a share of the epochs, above 0 and below 1, and pixels a side, 16 to {WHOLE - 1}, both "
+        "rising from pair to pair, such as [[0.5, 32]]"
+    )
+    if not isinstance(sizes, (list, tuple)):
+        _fail("sizes", sizes, expected)
+    pairs = []
+    for pair in sizes:
+        if not isinstance(pair, (list, tuple)) or len(pair) != 2:
+            _fail("sizes", sizes, expected)
+        share, pixels = pair
+        numbers = isinstance(share, float) and isinstance(pixels, int) and not isinstance(pixels, bool)
+        above = pairs[-1] if pairs else (0.0, 15)
+        if not numbers or not above[0] < share < 1 or not above[1] < pixels < WHOLE:
+            _fail("sizes", sizes, expected)
+        pairs.append((share, pixels))
+    return tuple(pairs)
 
 
 def _plain(value: Any) -> Any:

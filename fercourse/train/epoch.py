@@ -39,6 +39,7 @@ def train_one_epoch(
     shares: torch.Tensor | None = None,
     ema: Ema | None = None,
     lesson: Lesson | None = None,
+    side: int | None = None,
 ) -> Totals:
     """Train on the images in the given order, once.
 
@@ -58,6 +59,7 @@ def train_one_epoch(
             batch, and a hit is one of the image with the greater share. None mixes nothing.
         ema: a moving average of the weights, which follows every step.
         lesson: teachers on that device, and their part of the loss.
+        side: pixels a side that images are shrunk to after augmentation; None leaves them whole.
 
     Returns:
         The epoch's totals: loss, hits, images, batch losses, still on the device.
@@ -90,6 +92,7 @@ def train_one_epoch(
                 shares=shares,
                 ema=ema,
                 lesson=lesson,
+                side=side,
             )
         if scheduler is not None:
             scheduler.step()

@@ -202,10 +202,7 @@ def fit(
         "lesson": lesson,
     }
     graphs_used = None
-    if graphs_wanted(place) if graphs is None else graphs:
-        graphs_used = step_graphs(
-            model, images, labels, optimizer, totals=state.totals, longest=len(order), **arguments
-        )
+    graphs = graphs_wanted(place) if graphs is None else graphs
 
     def save() -> None:
         nonlocal saved_at
@@ -239,6 +236,19 @@ def fit(
         with deferred_interrupt() as asked, fastest_kernels():
             while state.epoch < config.epochs:
                 order = epoch_order(train.labels, config, state.epoch)
+                side = config.side(state.epoch)
+                if side != arguments.get("side"):
+                    arguments["side"] = side
+                    if graphs:  # a captured step has one shape
+                        graphs_used = step_graphs(
+                            model,
+                            images,
+                            labels,
+                            optimizer,
+                            totals=state.totals,
+                            longest=len(order),
+                            **arguments,
+                        )
                 drawn = mixup_shares(config, state.epoch, steps)
                 if shares is not None and drawn is not None:
                     shares.copy_(drawn)

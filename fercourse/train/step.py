@@ -20,7 +20,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from fercourse.augment import augment
+from fercourse.augment import augment, shrink
 from fercourse.augmentation import Augmentation
 from fercourse.device import Precision
 from fercourse.regularise import Ema
@@ -93,6 +93,7 @@ def train_step(
     shares: torch.Tensor | None = None,
     ema: Ema | None = None,
     lesson: Lesson | None = None,
+    side: int | None = None,
 ) -> None:
     """Take one step on the images at the positions ``batch``, int64 (B,); arguments as `train_one_epoch`."""
     x = augment(images[batch], augmentation, generator=generator)  # (B, 1, 48, 48), [0, 1]
@@ -103,8 +104,10 @@ def train_step(
         # The epoch's order is shuffled: the neighbour in the batch is as good a partner as any.
         x = share * x + (1 - share) * x.roll(1, 0)
     x = x.contiguous(memory_format=precision.memory_format)
+    # Teachers see the picture whole: they were trained on whole ones.
+    seen = x if side is None else shrink(x, side).contiguous(memory_format=precision.memory_format)
     with precision.autocast(images.device):
-        logits = model(x)  # (B, 7)
+        logits = model(seen)  # (B, 7)
 
     def loss_of(target: torch.Tensor) -> torch.Tensor:
         return F.cross_entropy(logits.float(), target, weight=weight, label_smoothing=label_smoothing)
@@ -278,8 +281,8 @@ def step_graphs(
     Args:
         totals: the sums of every epoch; begin one by ``totals.reset()``.
         longest: positions of the longest order that will be trained on.
-        options: precision, augmentation, weight, label_smoothing, scaler, targets, shares, ema and lesson, as
-            in `train_step`.
+        options: precision, augmentation, weight, label_smoothing, scaler, targets, shares, ema, lesson and
+            side, as in `train_step`.
     """
     step = partial(
         train_step, model, images, labels, optimizer, totals=totals, generator=generator, **options
