@@ -193,11 +193,9 @@ class TrainConfig:
                 return pixels
         return WHOLE
 
-    @property
-    def work(self) -> float:
-        """Mean share of a whole image's pixels that an epoch's images have: 1 without ``sizes``."""
-        sides = [self.side(epoch) for epoch in range(self.epochs)] or [WHOLE]
-        return sum(side**2 for side in sides) / (len(sides) * WHOLE**2)
+    def work(self, done: int = 0) -> float:
+        """Return how many epochs of whole images those after the first ``done`` are worth in pixels."""
+        return sum(self.side(epoch) ** 2 for epoch in range(done, self.epochs)) / WHOLE**2
 
     def to_dict(self) -> dict[str, Any]:
         """Return the configuration as plain JSON values (tuples become lists).

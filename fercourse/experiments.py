@@ -40,8 +40,9 @@ def experiment(config: Mapping[str, Any]) -> dict[str, Any]:
         return pairs
 
     # Older configurations lack what came later; so do newer ones, where it is switched off.
-    own = {**flat(config), **{key: value for key, value in LATER.items() if key not in config}}
-    usual = {**LATER, **flat(make_config(config["model"], config["recipe"]).to_dict())}
+    off = {key: list(value) if isinstance(value, tuple) else value for key, value in LATER.items()}
+    own = {**flat(config), **{key: value for key, value in off.items() if key not in config}}
+    usual = {**off, **flat(make_config(config["model"], config["recipe"]).to_dict())}
     return {
         key: value for key, value in own.items() if usual.get(key) != value and key not in _SAME_EXPERIMENT
     }
@@ -68,7 +69,7 @@ def record_name(config: Mapping[str, Any], layout: str, device_kind: str, tta: s
     """
     parts = [config["model"], config["recipe"]]
     for key, value in experiment(config).items():
-        shown = "_".join(map(str, value)) if isinstance(value, list) else str(value)
+        shown = _joined(value)
         parts.append(f"{key.removeprefix('augment.').removeprefix('model_options.')}={shown}")
     if tta != "none":
         parts.append(f"tta={tta}")
@@ -80,6 +81,10 @@ def record_name(config: Mapping[str, Any], layout: str, device_kind: str, tta: s
     if device_kind != "cuda":
         parts.append(device_kind)
     return "-".join(parts).replace("/", "_").replace("+", "_")
+
+
+def _joined(value: Any) -> str:
+    return "_".join(map(_joined, value)) if isinstance(value, list) else str(value)
 
 
 def final_entries(folder: str | os.PathLike[str] | None = None) -> list[dict[str, Any]]:

@@ -19,6 +19,7 @@ from fercourse.augment import (
     erase,
     frame_matrices,
     resample,
+    shrink,
     to_float,
 )
 from fercourse.augmentation import WINDOW_44, Augmentation
@@ -60,6 +61,17 @@ def test_crop_and_resize_is_torchvisions(noise):
     for fill in FILLS:
         ours = resample(noise, frame_matrices(draws), crop_matrices(draws, SIZE), fill=fill)
         assert difference(ours, theirs) < 1e-10, fill
+
+
+@pytest.mark.parametrize("side", [16, 24, 32, 40, 47])
+def test_shrinking_is_torchvisions(noise, side):
+    theirs = [tv.resize(image, [side, side], BILINEAR, antialias=True) for image in noise]
+    assert difference(shrink(noise, side), theirs) < 1e-12
+    assert shrink(noise, side).mean() == pytest.approx(float(noise.mean()), abs=0.02)  # no pixel is left out
+
+
+def test_shrinking_to_its_own_size_changes_nothing(noise):
+    assert shrink(noise, SIZE) is noise
 
 
 def test_rotation_is_torchvisions(noise):

@@ -72,6 +72,15 @@ def test_every_recipe_survives_json(recipe):
         ({"teacher": None}, r"teacher is None"),
         ({"teacher_share": 0}, r"teacher_share is 0; expected a number above 0 to 1"),
         ({"teacher_temperature": 0}, r"teacher_temperature is 0"),
+        ({"sizes": 32}, r"sizes is 32; expected pairs of a share of the epochs"),
+        ({"sizes": [0.5, 32]}, r"sizes is \[0\.5, 32\]; expected pairs"),
+        ({"sizes": [[0.5, 48]]}, r"pixels a side, 16 to 47, both rising"),
+        ({"sizes": [[0.5, 15]]}, r"pixels a side, 16 to 47"),
+        ({"sizes": [[1.0, 32]]}, r"above 0 and below 1"),
+        ({"sizes": [[math.nan, 32]]}, r"sizes is \[\[nan, 32\]\]"),
+        ({"sizes": [[0.5, 32.0]]}, r"sizes is"),
+        ({"sizes": [[0.5, 40], [0.7, 32]]}, r"both rising from pair to pair"),
+        ({"sizes": [[0.5, 32], [0.5, 40]]}, r"both rising from pair to pair"),
         ({"augment": {"flips": 1}}, r"no value 'flips' \(did you mean 'flip'\?\)\. It has"),
         ({"augment": {"flip": 1.2}}, r"flip=1\.2"),
         ({"augment": 3}, r"augment is 3"),
@@ -81,6 +90,28 @@ def test_every_recipe_survives_json(recipe):
 def test_wrong_values_are_named(changes, said):
     with pytest.raises(FercourseError, match=said):
         make_config("basic_cnn", "paper1", **changes)
+
+
+def test_images_grow_with_the_epochs():
+    config = make_config("small_vgg", "quick", epochs=10, sizes=[[0.2, 24], [0.75, 32]])
+    assert [config.side(epoch) for epoch in range(10)] == [24] * 2 + [32] * 5 + [48] * 3
+    assert config.work() == pytest.approx((2 * 24**2 + 5 * 32**2 + 3 * 48**2) / 48**2)
+    assert config.work(6) == pytest.approx((32**2 + 3 * 48**2) / 48**2)
+    # 0.29 * 100 is a little less than 29 in floats.
+    assert make_config("small_vgg", epochs=100, sizes=[[0.29, 24]]).side(28) == 24
+    plain = make_config("small_vgg")
+    assert ({plain.side(epoch) for epoch in range(50)}, plain.work(), plain.work(20)) == ({48}, 50, 30)
+    # The last epoch is whole, however few there are: what is kept has seen what test shows.
+    for epochs in range(1, 30):
+        assert make_config("small_vgg", epochs=epochs, sizes=[[0.999, 47]]).side(epochs - 1) == 48
+
+
+def test_a_record_of_growing_images_says_so_in_its_name():
+    config = make_config("small_vgg", "quick", sizes=[[0.25, 24], [0.5, 32]]).to_dict()
+    assert record_name(config, "fer2013.csv", "cuda") == "small_vgg-quick-sizes=0.25_24_0.5_32-seed0"
+    off = make_config("small_vgg", "growing", sizes=[]).to_dict()
+    assert experiment(off) == {"sizes": []}
+    assert experiment(make_config("small_vgg", "growing").to_dict()) == {}
 
 
 def test_unknown_model_and_recipe_name_the_nearest():

@@ -391,6 +391,10 @@ def test_a_plan_says_how_long(tmp_path, small_faces):
     plan = plan_of([config, small(1)], small_faces, tmp_path)
     seconds = plan.seconds({pace_key(config): measured}, load_faces(small_faces))
     assert seconds[plan.cells[0].name] == pytest.approx(4 * measured * (160 + 100 / 3))
+    growing = plan_of([small(sizes=[[0.5, 24]])], small_faces, tmp_path)
+    assert pace_key(growing.cells[0].config) == pace_key(config)  # measured on whole images
+    (told,) = growing.seconds({pace_key(config): measured}, load_faces(small_faces)).values()
+    assert told == pytest.approx(measured * ((2 * 0.25 + 2) * 160 + 4 * 100 / 3))
     text = describe_plan(plan, seconds, 2)
     assert "2 trainings: 0 recorded, 0 cut off, 2 new." in text
     assert [duration(s) for s in (None, 5, 600, 7200)] == ["?", "5 s", "10 min", "2.0 h"]

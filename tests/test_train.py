@@ -23,15 +23,28 @@ from torch import nn
 from torch.nn import functional as F
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
+from torchvision.transforms import functional as tv
 
+from fercourse.augment import augment
 from fercourse.augmentation import Augmentation
 from fercourse.checkpoint import load_checkpoint
-from fercourse.device import pick_precision
+from fercourse.device import Precision, pick_precision
 from fercourse.errors import FercourseError
 from fercourse.recipes import make_config
-from fercourse.train import class_weights, epoch_order, fit, log_prior, mixup_shares, set_log_prior
+from fercourse.runs import build_model
+from fercourse.train import (
+    Totals,
+    class_weights,
+    epoch_order,
+    fit,
+    log_prior,
+    mixup_shares,
+    set_log_prior,
+    train_step,
+)
 from fercourse.train import step as step_module
 from fercourse.train.optim import make_optimizer, make_scheduler, output_layer
+from fercourse.train.progress import StepBar
 
 AUGMENT = Augmentation(flip=0.5, rotation=0.5)
 
@@ -101,6 +114,65 @@ def test_same_seed_same_bits_and_other_seed_other_bits():
     one, two = train_tiny(settings()), train_tiny(settings())
     assert_same(*one, *two)
     assert without_time(train_tiny(settings(seed=1))[1].history) != without_time(one[1].history)
+
+
+def test_images_are_shrunk_for_the_network_and_for_nobody_else():
+    """Training sees the sizes it was told, epoch by epoch; val is measured on whole images throughout."""
+    seen = []
+
+    def watch(module, arguments):
+        seen.append((module.training, arguments[0].shape[-1]))
+
+    config = settings(epochs=5, batch_size=50, sizes=[[0.4, 24], [0.8, 32]])
+    torch.manual_seed(0)
+    model = tiny()
+    model.register_forward_pre_hook(watch)
+    fit(model, faces(100), faces(40, 1), config, device="cpu", progress=False)
+    assert [side for training, side in seen if training] == [24] * 4 + [32] * 4 + [48] * 2
+    assert [side for training, side in seen if not training][-5:] == [48] * 5
+
+
+def test_a_step_on_small_images_is_one_on_the_augmented_picture_shrunk():
+    """Not on the image shrunk and then augmented, whose shifts and erasures would be others."""
+    images, labels = torch.from_numpy(faces(40).images), torch.from_numpy(faces(40).labels)
+    batch = torch.arange(16)
+    torch.manual_seed(0)
+    model = tiny()
+    model[7].p = 0.0
+    whole = augment(images[batch], AUGMENT, generator=torch.Generator().manual_seed(3))
+    expected = F.cross_entropy(model(tv.resize(whole, [24, 24], antialias=True)), labels[batch])
+    totals = Totals.zeros(torch.device("cpu"), 1)
+    train_step(
+        model,
+        images,
+        labels,
+        torch.optim.SGD(model.parameters(), lr=0.0),
+        batch,
+        totals=totals,
+        generator=torch.Generator().manual_seed(3),
+        precision=Precision("fp32", torch.contiguous_format),
+        augmentation=AUGMENT,
+        side=24,
+    )
+    assert totals.batch_losses.item() == pytest.approx(expected.item(), rel=1e-5)
+
+
+def test_a_network_that_takes_whole_images_only_is_refused_before_it_is_trained(tmp_path):
+    config = make_config("basic_cnn", "growing", epochs=2)
+    with pytest.raises(FercourseError, match="basic_cnn takes no images of 24 by 24 pixels"):
+        fit(build_model(config), faces(100), faces(40, 1), config, out=tmp_path / "run", device="cpu")
+    assert not (tmp_path / "run").exists()
+
+
+def test_the_time_that_is_left_counts_small_images_for_less():
+    """Two epochs of 10 steps at a quarter of the pixels, then two whole ones."""
+    config = settings(epochs=4, sizes=[[0.5, 24]])
+    bar = StepBar(config, 10, 0, torch.device("cpu"), shown=False)
+    assert bar._left(5) == 15 + 80  # in small steps, of which a whole one is worth four
+    assert bar._left(20) == 80
+    assert bar._left(21) == 19
+    plain = StepBar(settings(epochs=4), 10, 0, torch.device("cpu"), shown=False)
+    assert [plain._left(done) for done in (1, 10, 11, 40)] == [39, 30, 29, 0]
 
 
 def test_best_epoch_by_val_accuracy_is_kept():
@@ -382,6 +454,7 @@ EXTRAS = {"mixup": 0.4, "ema": 0.9, "label_smoothing": 0.1}
         ("cosine", "sgd", EXTRAS),
         ("one_cycle", "adamw", {**EXTRAS, "precision": "bf16"}),
         ("cosine", "sgd", {"fit_on": "train+val", "ema": 0.9}),
+        ("one_cycle", "adamw", {"sizes": [[0.4, 24]]}),
     ],
 )
 def test_interrupted_and_resumed_is_the_same_to_the_bit(tmp_path, schedule, optimizer, extras):
@@ -637,6 +710,7 @@ def record_on_tape(models, optimizer, totals, recorded):
         ("sgd", "cosine", {}),
         ("adam", "plateau", EXTRAS),
         ("sgd", "plateau", {**EXTRAS, "class_weights": False, "precision": "bf16"}),
+        ("adam", "plateau", {"sizes": [[0.4, 24], [0.7, 32]]}),
     ],
 )
 def test_captured_steps_are_the_plain_loop_to_the_bit(monkeypatch, optimizer, schedule, extras):
@@ -654,7 +728,10 @@ def test_captured_steps_are_the_plain_loop_to_the_bit(monkeypatch, optimizer, sc
 
     monkeypatch.setattr(step_module, "StepGraphs", OnTape)
     captured = train_tiny(config, graphs=True)
-    assert len(recorded) == 2  # batches of 16 and, from the fourth epoch on, the last one of 4
+    if config.sizes:
+        assert len(recorded) == 3  # batches of 16 in each size: its last one of 4 comes too seldom
+    else:
+        assert len(recorded) == 2  # batches of 16 and, from the fourth epoch on, the last one of 4
     assert (len({row["lr"] for row in captured[1].history}) > 1) == (schedule != "constant")
     if schedule == "one_cycle":  # its rates are no powers of two: float32 on the device rounds them
         for row, other in zip(plain[1].history, captured[1].history, strict=True):
@@ -716,7 +793,7 @@ def test_graphs_can_be_switched_off(monkeypatch):
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs CUDA")
-@pytest.mark.parametrize("extras", [{}, EXTRAS])
+@pytest.mark.parametrize("extras", [{}, EXTRAS, {"sizes": [[0.5, 24]]}])
 @pytest.mark.parametrize("precision", ["fp32", "bf16", "fp16"])
 def test_cuda_graphs_are_the_plain_loop_to_rounding(precision, extras):
     """The same draws, batches and schedule; kernels may sum in another order."""

@@ -26,7 +26,9 @@ def search(
     data: Data = None,
     recipe: Annotated[
         str,
-        typer.Option(help="paper1, paper2, quick, quick20, strong, strong50 or smoke: where it starts."),
+        typer.Option(
+            help="Where it starts: paper1, paper2, quick, quick20, growing, strong, strong50, smoke."
+        ),
     ] = "quick",
     trials: Annotated[int, typer.Option(help="Settings to try in all, those of earlier calls counted.")] = 20,
     over: Annotated[

@@ -17,7 +17,7 @@ def train(
     out: Annotated[Path, typer.Option(help="Folder for the run: checkpoint, log, configuration.")],
     data: Data = None,
     recipe: Annotated[
-        str, typer.Option(help="paper1, paper2, quick, quick20, strong, strong50 or smoke.")
+        str, typer.Option(help="paper1, paper2, quick, quick20, growing, strong, strong50 or smoke.")
     ] = "paper1",
     seed: Annotated[int, typer.Option(help="Decides initial weights, order, augmentation and dropout.")] = 0,
     settings: Settings = None,

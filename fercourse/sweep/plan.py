@@ -60,7 +60,7 @@ class Plan:
         """Return the seconds each open cell will take on its own, by name.
 
         Args:
-            pace: seconds a training image, by what `pace_key` says of a configuration.
+            pace: seconds a whole training image, by what `pace_key` says of a configuration.
         """
         return {cell.name: seconds_left(cell, pace[pace_key(cell.config)], faces) for cell in self.open}
 
@@ -80,7 +80,8 @@ def seconds_left(cell: Cell, pace: float, faces: Faces) -> float:
     images = config.train_fraction * (len(faces.train) + (0 if held_out else len(faces.val)))
     if config.max_steps is not None:
         images = min(images, config.max_steps * config.batch_size)
-    return (config.epochs - cell.epochs_done) * pace * (images + (len(faces.val) / 3 if held_out else 0))
+    validation = (config.epochs - cell.epochs_done) * (len(faces.val) / 3 if held_out else 0)
+    return pace * (config.work(cell.epochs_done) * images + validation)
 
 
 def make_plan(

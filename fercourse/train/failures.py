@@ -10,11 +10,30 @@ import torch
 from torch import nn
 
 from fercourse.checkpoint import save_checkpoint
-from fercourse.errors import FercourseError
+from fercourse.errors import FercourseError, one_line
+from fercourse.recipes import TrainConfig
 
 
 class TrainingFailed(FercourseError):
     """A training that its own values do not allow: the loss is no number, or memory does not suffice."""
+
+
+def check_sizes(model: nn.Module, config: TrainConfig, device: torch.device) -> None:
+    """Raise FercourseError where the network (on that device) does not take the images of ``sizes``."""
+    training = model.training
+    model.eval()
+    try:
+        for _, side in config.sizes:
+            try:
+                with torch.no_grad():
+                    model(torch.zeros(1, 1, side, side, device=device))
+            except (RuntimeError, ValueError) as error:
+                raise FercourseError(
+                    f"{config.model} takes no images of {side} by {side} pixels, which sizes asks for "
+                    f"({one_line(error)}): choose larger ones, or set sizes to [] and train on whole ones."
+                ) from error
+    finally:
+        model.train(training)
 
 
 def stop_at_bad_loss(

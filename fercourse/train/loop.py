@@ -25,7 +25,13 @@ from fercourse.evaluate import predict
 from fercourse.recipes import TrainConfig
 from fercourse.regularise import Ema
 from fercourse.train.epoch import train_one_epoch
-from fercourse.train.failures import TrainingFailed, batch_that_fits, is_out_of_memory, stop_at_bad_loss
+from fercourse.train.failures import (
+    TrainingFailed,
+    batch_that_fits,
+    check_sizes,
+    is_out_of_memory,
+    stop_at_bad_loss,
+)
 from fercourse.train.lesson import Lesson, Teachers
 from fercourse.train.optim import (
     class_counts,
@@ -158,6 +164,7 @@ def fit(
         train = Joined.of(train, val)
     check_targets(targets, len(train.labels), config)
     model.to(place, memory_format=precision.memory_format)  # type: ignore[call-overload]
+    check_sizes(model, config, place)
     counts = class_counts(model, train.labels[used_positions(train.labels, config)])
     if config.bias_init and not resuming:
         set_log_prior(model, counts)

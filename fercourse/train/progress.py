@@ -7,6 +7,7 @@ import time
 import torch
 from tqdm.auto import tqdm
 
+from fercourse.config import WHOLE
 from fercourse.device import describe_device
 from fercourse.recipes import TrainConfig
 from fercourse.train.state import State
@@ -30,6 +31,7 @@ class StepBar:
             device,
             shown,
         )
+        self.config, self.steps = config, steps
         self.held_out = config.fit_on == "train"
         self.started = time.monotonic()
         self.bar = tqdm(
@@ -51,10 +53,17 @@ class StepBar:
             if done == first:
                 self.started = time.monotonic()
             else:
-                minutes = (time.monotonic() - self.started) / timed * (self.total - done) / 60
+                pace = (time.monotonic() - self.started) / timed  # of steps as the last one was
+                minutes = pace * self._left(done) / 60
                 told = f"{minutes:.1f} minutes to go on {describe_device(self.device)}, by {timed} steps."
                 self.bar.write(told, self.bar.fp)
         return bool(self.bar.update(1))
+
+    def _left(self, done: int) -> float:
+        """Return how many steps like the ``done``-th are left: one on smaller images counts for less."""
+        epoch, step = divmod(done - 1, self.steps)
+        whole = (self.config.side(epoch) / WHOLE) ** 2  # of its epoch
+        return self.steps * (self.config.work(epoch) / whole) - (step + 1)
 
     def show(self, state: State) -> None:
         """Show where the training stands; reads the totals, so that the host waits for the device."""
