@@ -167,7 +167,7 @@ def _reported(tta: str) -> dict[str, Group]:
     """Return the trainings beyond the papers that are reported on test, by what they are called.
 
     What a processor can train is among them: the small network's 50 epochs, the end of the ingredients, and
-    its 20 by the recipe quick.
+    its trainings by the recipes quick20 and growing.
     """
     short = [group for group in groups("ingredients", tta=tta) if group.shows == FULL]
     found = {}
@@ -181,7 +181,8 @@ def _reported(tta: str) -> dict[str, Group]:
             name += ", on train and val"
         found[name] = group
     for group in groups("laptop", tta=tta):
-        found[f"{group.model}, quick in {group.config.epochs} epochs"] = group
+        recipe = group.config.recipe.rstrip("0123456789")
+        found[f"{group.model}, {recipe} in {group.config.epochs} epochs"] = group
     return found
 
 
