@@ -248,7 +248,7 @@ def _checked_sizes(sizes: Any) -> tuple[tuple[float, int], ...]:
     )
     if not isinstance(sizes, (list, tuple)):
         _fail("sizes", sizes, expected)
-    pairs = []
+    pairs: list[tuple[float, int]] = []
     for pair in sizes:
         if not isinstance(pair, (list, tuple)) or len(pair) != 2:
             _fail("sizes", sizes, expected)

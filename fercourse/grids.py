@@ -234,7 +234,7 @@ def _strong() -> list[Row]:
 
 def _laptop() -> list[Row]:
     """What a processor trains in an hour or two: the network whose files travel with the package."""
-    shown = {"shows": "the small network on a processor", "tta": _BOTH_VIEWS}
+    shown: dict[str, Any] = {"shows": "the small network on a processor", "tta": _BOTH_VIEWS}
     return [Row("small_vgg", recipe, **shown) for recipe in ("quick20", "growing")]
 
 
