@@ -258,7 +258,7 @@ class Session:
         if network is not None:
             return f"{text}, a network of your own: the bar below says how long it takes."
         try:
-            seconds = measure_pace(config, self.device) * config.epochs * count
+            seconds = measure_pace(config, self.device) * config.work() * count
         except Exception as error:  # an estimate must not keep anybody from training
             return f"{text}; how long it takes could not be measured ({one_line(error)})."
         return f"{text}: about {in_words(seconds)}. Stop it at any time; run the cell again to go on."

@@ -89,10 +89,12 @@ def _train_run(
     tensorboard: bool,
     on_epoch: Callable[[list[dict[str, float]]], None] | None,
 ) -> tuple[nn.Module, Fit]:
+    import torch
+
     from fercourse.data.votes import vote_shares
     from fercourse.device import describe_device
     from fercourse.teachers import load_teachers
-    from fercourse.train import fit
+    from fercourse.train import check_sizes, fit
     from fercourse.transfer import start_from
 
     asked = {
@@ -123,6 +125,7 @@ def _train_run(
         targets = np.concatenate([vote_shares(split) for split in fitted])
     teachers = load_teachers(config, faces.fingerprint, folder.resolve().parent)
     model = start_from(build_model(config), config)
+    check_sizes(model, config, torch.device("cpu"))
     if not path.exists():
         where = {"device": describe_device(place), "device_kind": place.type}
         run = {**asked, "environment": {**environment(), **where}}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import subprocess
 import sys
 from pathlib import Path
@@ -190,6 +191,13 @@ def test_a_named_network_of_ones_own_goes_on_too(quick: Session, capsys) -> None
     _, again = quick.train(own(), name="mine", epochs=1)
     assert "going on from there" in capsys.readouterr().out
     np.testing.assert_array_equal(first.to_numpy(), again.to_numpy())
+
+
+def test_an_estimate_counts_small_images_for_less(quick: Session, monkeypatch) -> None:
+    monkeypatch.setattr("fercourse.sweep.pace.measure_pace", lambda *_: 60 / len(quick.faces.train))
+    whole = quick.config("small_vgg", epochs=4)
+    assert "about 4 minutes" in quick.estimate(whole)
+    assert "about 2 minutes" in quick.estimate(dataclasses.replace(whole, sizes=[[0.75, 24]]))
 
 
 def test_an_estimate_that_fails_does_not_keep_anybody_from_training(quick: Session, monkeypatch) -> None:

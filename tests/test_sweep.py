@@ -11,6 +11,7 @@ import resource
 import subprocess
 import sys
 import time
+from types import SimpleNamespace
 
 import psutil
 import pytest
@@ -23,7 +24,7 @@ from fercourse.grids import GRIDS, INGREDIENTS, Row, evaluations, grid
 from fercourse.recipes import make_config
 from fercourse.records import is_shortened, read_record, record_name
 from fercourse.runs import train_run
-from fercourse.sweep import local, make_plan, pace, run_grid
+from fercourse.sweep import cell, local, make_plan, pace, run_grid
 from fercourse.sweep.cell import keep, measure_cell
 from fercourse.sweep.pace import measure_pace
 from fercourse.sweep.plan import describe_plan, duration, pace_key
@@ -398,6 +399,22 @@ def test_a_plan_says_how_long(tmp_path, small_faces):
     text = describe_plan(plan, seconds, 2)
     assert "2 trainings: 0 recorded, 0 cut off, 2 new." in text
     assert [duration(s) for s in (None, 5, 600, 7200)] == ["?", "5 s", "10 min", "2.0 h"]
+
+
+def test_the_time_that_is_left_counts_small_images_for_less(monkeypatch, tmp_path):
+    """Of four epochs the first two see a quarter of the pixels; the first was done in 10 s."""
+
+    def trains(*_, on_epoch, **__):
+        for done in (1, 3):
+            on_epoch([{}] * done)
+        raise KeyboardInterrupt
+
+    clock, told = iter([0.0, 10.0, 60.0]), []
+    monkeypatch.setattr("fercourse.runs.train_run", trains)
+    monkeypatch.setattr(cell, "time", SimpleNamespace(monotonic=lambda: next(clock)))
+    with pytest.raises(KeyboardInterrupt):
+        measure_cell(small(sizes=[[0.5, 24]]), None, tmp_path, final=False, report=told.append)
+    assert [event["seconds_left"] for event in told] == [None, 90.0, 40.0]
 
 
 def test_on_ray_with_a_training_killed_and_the_driver_killed(tmp_path, small_faces):

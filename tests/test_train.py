@@ -28,12 +28,14 @@ from torchvision.transforms import functional as tv
 from fercourse.augment import augment
 from fercourse.augmentation import Augmentation
 from fercourse.checkpoint import load_checkpoint
+from fercourse.data import load_faces
 from fercourse.device import Precision, pick_precision
 from fercourse.errors import FercourseError
 from fercourse.recipes import make_config
-from fercourse.runs import build_model
+from fercourse.runs import build_model, train_run
 from fercourse.train import (
     Totals,
+    check_sizes,
     class_weights,
     epoch_order,
     fit,
@@ -157,11 +159,31 @@ def test_a_step_on_small_images_is_one_on_the_augmented_picture_shrunk():
     assert totals.batch_losses.item() == pytest.approx(expected.item(), rel=1e-5)
 
 
-def test_a_network_that_takes_whole_images_only_is_refused_before_it_is_trained(tmp_path):
-    config = make_config("basic_cnn", "growing", epochs=2)
-    with pytest.raises(FercourseError, match="basic_cnn takes no images of 24 by 24 pixels"):
+def test_a_network_that_takes_whole_images_only_is_refused_before_it_is_trained(tmp_path, small_faces):
+    config = make_config("basic_cnn", "growing", epochs=4, max_steps=1)
+    with pytest.raises(FercourseError, match=r"\(basic_cnn\) takes no images of 24 by 24 pixels"):
         fit(build_model(config), faces(100), faces(40, 1), config, out=tmp_path / "run", device="cpu")
-    assert not (tmp_path / "run").exists()
+    with pytest.raises(FercourseError, match="set sizes to"):
+        train_run(config, load_faces(small_faces), tmp_path / "run", device="cpu", progress=False)
+    # Nothing was written: what the message advises can be done in the same folder.
+    whole = make_config("basic_cnn", "growing", epochs=1, max_steps=1, sizes=[])
+    train_run(whole, load_faces(small_faces), tmp_path / "run", device="cpu", progress=False)
+    # A size that no epoch will have is no fault.
+    assert {make_config("basic_cnn", "growing", epochs=1).side(0)} == {48}
+    check_sizes(build_model(config), make_config("basic_cnn", "growing", epochs=1), torch.device("cpu"))
+
+
+def test_whatever_a_network_of_one_s_own_raises_is_told():
+    class Picky(nn.Module):
+        def forward(self, x):
+            assert x.shape[-1] == 48, "48 pixels, please"
+            return x.mean((1, 2, 3))[:, None].repeat(1, 7)
+
+    network = Picky().train()
+    with pytest.raises(FercourseError, match=r"takes no images of 24 by 24 pixels.*48 pixels, please"):
+        check_sizes(network, make_config("small_vgg", "growing"), torch.device("cpu"))
+    assert network.training
+    check_sizes(network, make_config("small_vgg"), torch.device("cpu"))
 
 
 def test_the_time_that_is_left_counts_small_images_for_less():

@@ -77,7 +77,9 @@ def measure_cell(
                 "epoch": done,
                 "epochs": config.epochs,
                 "val_accuracy": max(accuracies, default=None),
-                "seconds_left": (time.monotonic() - begun) / (done - first) * (config.epochs - done),
+                "seconds_left": (time.monotonic() - begun)
+                * config.work(done)
+                / (config.work(first) - config.work(done)),
             }
         )
 

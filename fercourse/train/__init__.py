@@ -1,7 +1,7 @@
 """Training: `loop`, `epoch`, `step`, teachers (`lesson`), optimiser and loss (`optim`), memory (`state`)."""
 
 from fercourse.train.epoch import train_one_epoch
-from fercourse.train.failures import TrainingFailed
+from fercourse.train.failures import TrainingFailed, check_sizes
 from fercourse.train.lesson import Lesson, Teachers
 from fercourse.train.loop import Fit, Labelled, fit
 from fercourse.train.optim import class_weights, log_prior, make_optimizer, make_scheduler, set_log_prior
@@ -16,6 +16,7 @@ __all__ = [
     "Teachers",
     "Totals",
     "TrainingFailed",
+    "check_sizes",
     "class_weights",
     "epoch_order",
     "fit",

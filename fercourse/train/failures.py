@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from fercourse.checkpoint import save_checkpoint
+from fercourse.config import WHOLE
 from fercourse.errors import FercourseError, one_line
 from fercourse.recipes import TrainConfig
 
@@ -19,18 +20,19 @@ class TrainingFailed(FercourseError):
 
 
 def check_sizes(model: nn.Module, config: TrainConfig, device: torch.device) -> None:
-    """Raise FercourseError where the network (on that device) does not take the images of ``sizes``."""
+    """Raise FercourseError where the network, on that device, does not take images its epochs will have."""
     training = model.training
     model.eval()
     try:
-        for _, side in config.sizes:
+        for side in sorted({config.side(epoch) for epoch in range(config.epochs)} - {WHOLE}):
             try:
                 with torch.no_grad():
                     model(torch.zeros(1, 1, side, side, device=device))
-            except (RuntimeError, ValueError) as error:
+            except Exception as error:  # a network of the reader's own may fail in any way
                 raise FercourseError(
-                    f"{config.model} takes no images of {side} by {side} pixels, which sizes asks for "
-                    f"({one_line(error)}): choose larger ones, or set sizes to [] and train on whole ones."
+                    f"This network ({config.model}) takes no images of {side} by {side} pixels, which sizes "
+                    f"asks for ({one_line(error)}): choose larger ones, or set sizes to [] to train on whole "
+                    "ones."
                 ) from error
     finally:
         model.train(training)
