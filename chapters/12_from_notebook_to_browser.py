@@ -765,8 +765,8 @@ print("least often found:", min(recalls, key=recalls.get))
 #
 # *3 minutes*
 #
-# The page "Try it" of this book runs a network in your browser: `small_vgg` by the recipe `growing`, another training than the one
-# above, whose model card lies beside its files in `fercourse/small`. The page takes a file of yours, too. What it
+# The page "Try it" of this book runs a network in your browser: `small_vgg` by the same recipe for 20 epochs, another training than
+# the one above, whose model card lies beside its files in `fercourse/small`. The page takes a file of yours, too. What it
 # asks for is what `fercourse export` writes: an input `images`, float32 (N, 1, 48, 48), grey from 0 to 1; an output `logits`, (N, 7), in
 # the order of `EMOTIONS`; metadata that say what it is. This cell makes one, of the little network; for a trained run, it is
 # `export_onnx("runs/NAME", "my-network.onnx")`, or the same on the command line.
