@@ -3,9 +3,8 @@
 
 BIN := .venv/bin
 NBVAL := --nbval --nbval-sanitize-with tests/nbval.cfg
-# One process more than there are cores, because tests wait for browsers, and for trainings that they kill; the tests
-# of a file stay together, since they share what is made for it.
-JOBS ?= $(shell expr $$(getconf _NPROCESSORS_ONLN) + 1)
+# As many processes as there are cores; the tests of a file stay together, since they share what is made for it.
+JOBS ?= auto
 PARALLEL := -n $(JOBS) --dist loadfile --no-loadscope-reorder
 # What must be quick is timed at the end, with nothing else running.
 ALONE := $(BIN)/python -m pytest tests/test_book.py tests/test_demo.py -m alone
