@@ -96,7 +96,8 @@ _QUICK: dict[str, Any] = {
 
 #: Not a paper's: many epochs in a processor's time. Most of them see small images, as Howard's entry to
 #: Stanford's DAWNBench did (fast.ai, 2018) and EfficientNetV2 does (Tan & Le, 2021): an image of 24 pixels
-#: costs a quarter. The last epochs, with the lowest learning rates, see whole ones, as test does.
+#: a side has a quarter of a whole one's. The last epochs, with the lowest learning rates, see whole ones, as
+#: test does.
 _GROWING: dict[str, Any] = {
     **_QUICK,
     "epochs": 60,

@@ -114,7 +114,7 @@ def networks(folder: Path) -> tuple[list[dict[str, Any]], str, dict[str, Any]]:
     return found, "", facts
 
 
-def quick(path: Path) -> bytes:
+def file_for_page(path: Path) -> bytes:
     """Return a network's file as the page gets it: float32 with fewer products, where onnx is installed."""
     try:
         import onnx
@@ -164,7 +164,7 @@ def collect(
         data["runtime"] = {"missing": reason, "bytes": sum(file.stat().st_size for file in files)}
         for network in found:
             with atomic_path(target / network["file"]) as temporary:
-                temporary.write_bytes(quick(small / network["file"]))
+                temporary.write_bytes(file_for_page(small / network["file"]))
         with atomic_path(target / "samples.png") as temporary:
             sheet.save(temporary, "PNG", optimize=True)
         write_text(Path(app.outdir) / "_static" / DATA, json.dumps(data, separators=(",", ":")))

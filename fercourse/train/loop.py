@@ -134,8 +134,8 @@ def fit(
 
     Raises:
         FercourseError: an unlabelled or empty split, a checkpoint of another training, targets or teachers
-            that are missing or do not fit; as `TrainingFailed` a loss that is not finite, memory that does
-            not suffice (the message names a batch size that does).
+            that are missing or do not fit, sizes that the network does not take; as `TrainingFailed` a loss
+            that is not finite, memory that does not suffice (the message names a batch size that does).
         KeyboardInterrupt: on Ctrl-C, after the state was saved.
     """
     for name, split in (("train", train), ("val", val)):
